@@ -1,0 +1,87 @@
+# weir_module(<name> HEADERS ... [SOURCES ...] [DEPENDS ...] [LINKS ...] [TEST_LINKS ...] [TESTS ...] [FUZZERS ...])
+#
+# Declares one module: a directory under src/ whose headers are included as "<name>/x.h".
+#   HEADERS  public headers; each is also compiled alone, so it must be self-contained.
+#   DEPENDS  other modules. They must be declared earlier, so a cycle cannot be written.
+#            tools/tidy.py rejects an #include that DEPENDS does not name.
+#   LINKS    third-party targets, private to the module.
+#   TEST_LINKS  modules and targets that only the tests use.
+#   TESTS    each x_test.cc becomes the ctest "<name>/x_test".
+#   FUZZERS  each x_fuzz.cc is always built as a corpus replay test; with WEIR_FUZZ also as a fuzzer.
+function(weir_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HEADERS;SOURCES;DEPENDS;LINKS;TEST_LINKS;TESTS;FUZZERS")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "weir_module(${name}): unknown arguments: ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+
+  set(target weir_${name})
+  set(scope PUBLIC)
+  if(arg_SOURCES)
+    add_library(${target} STATIC ${arg_SOURCES})
+    target_compile_options(${target} PRIVATE  # Not for tests: GoogleTest registers them this way.
+      $<$<CXX_COMPILER_ID:Clang>:-Wglobal-constructors>)
+  else()
+    add_library(${target} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  add_library(weir::${name} ALIAS ${target})
+  target_sources(${target} ${scope}
+    FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${arg_HEADERS})
+  set_target_properties(${target} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+  target_link_libraries(${target} ${scope} weir_options)
+
+  foreach(dependency IN LISTS arg_DEPENDS)
+    if(NOT TARGET weir::${dependency})
+      message(FATAL_ERROR "weir_module(${name}): '${dependency}' is not a lower module")
+    endif()
+    target_link_libraries(${target} ${scope} weir::${dependency})
+  endforeach()
+  if(arg_LINKS)
+    target_link_libraries(${target} PRIVATE ${arg_LINKS})
+  endif()
+
+  foreach(source IN LISTS arg_TESTS)
+    get_filename_component(test ${source} NAME_WE)
+    add_executable(${name}_${test} ${source})
+    target_link_libraries(${name}_${test} PRIVATE weir::${name} ${arg_TEST_LINKS} GTest::gtest_main)
+    add_test(NAME ${name}/${test} COMMAND ${name}_${test})
+  endforeach()
+  foreach(source IN LISTS arg_FUZZERS)
+    get_filename_component(fuzzer ${source} NAME_WE)
+    set(corpus ${PROJECT_SOURCE_DIR}/tests/corpus/${name}/${fuzzer})
+    add_executable(${name}_${fuzzer}_replay ${source} ${PROJECT_SOURCE_DIR}/tools/fuzz_replay.cc)
+    target_link_libraries(${name}_${fuzzer}_replay PRIVATE weir::${name})
+    add_test(NAME ${name}/${fuzzer} COMMAND ${name}_${fuzzer}_replay ${corpus})
+    if(WEIR_FUZZ)
+      add_executable(${name}_${fuzzer} ${source})
+      target_link_libraries(${name}_${fuzzer} PRIVATE weir::${name})
+      target_link_options(${name}_${fuzzer} PRIVATE -fsanitize=fuzzer)
+    endif()
+  endforeach()
+endfunction()
+
+# Flags every target shares. Exceptions stay enabled for the standard library; our code throws none.
+add_library(weir_options INTERFACE)
+target_compile_options(weir_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
+  -Woverloaded-virtual -Wimplicit-fallthrough -Wcast-align -Wformat=2
+  -Wno-missing-field-initializers
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety;-Wno-gnu-statement-expression>
+  $<$<BOOL:${WEIR_WERROR}>:-Werror>)
+target_compile_definitions(weir_options INTERFACE _GLIBCXX_ASSERTIONS
+  $<$<BOOL:${WEIR_FAULTS}>:WEIR_FAULTS>)
+if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo" AND NOT WEIR_SANITIZE)
+  target_compile_options(weir_options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+    -fstack-protector-strong)
+  target_link_options(weir_options INTERFACE -pie -Wl,-z,relro,-z,now)
+endif()
+target_link_libraries(weir_options INTERFACE Threads::Threads)
+if(WEIR_SANITIZE)
+  set(sanitize -fsanitize=${WEIR_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(weir_options INTERFACE ${sanitize})
+  target_link_options(weir_options INTERFACE ${sanitize})
+endif()
+if(WEIR_FUZZ)
+  target_compile_options(weir_options INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(weir_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
