@@ -174,8 +174,10 @@ Result<void> ChunkedDecoder::accept_trailer(char byte) {
 }
 
 Result<void> ChunkedDecoder::end_trailers() {
-  state_ = State::done;
-  if (trailer_bytes_.empty()) return {};
+  if (trailer_bytes_.empty()) {
+    state_ = State::done;
+    return {};
+  }
   trailer_bytes_.push_back('\r');
   trailer_bytes_.push_back('\n');
   internal::Present present;
@@ -188,9 +190,12 @@ Result<void> ChunkedDecoder::end_trailers() {
   }
   for (const FieldName framing :
        {FieldName::transfer_encoding, FieldName::content_length, FieldName::host}) {
-    if (present.test(static_cast<size_t>(framing))) return Malformed::trailer_forbidden;
+    if (!present.test(static_cast<size_t>(framing))) continue;
+    trailers_.clear();
+    return Malformed::trailer_forbidden;
   }
   std::erase_if(trailers_, [](const Field& field) { return !trailer_may_be_sent_on(field); });
+  state_ = State::done;
   return {};
 }
 
