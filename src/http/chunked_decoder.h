@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -45,6 +44,8 @@ class ChunkedDecoder {
   using Step = BodyStep;
 
   explicit ChunkedDecoder(Limits limits) : limits_(limits) {}
+  ChunkedDecoder(ChunkedDecoder&&) = default;
+  ChunkedDecoder& operator=(ChunkedDecoder&&) = default;
 
   // Decodes a prefix of `input`: at most up to the end of one run of body bytes, and at least one
   // byte unless `input` is empty or the message is done. The outcome depends only on the bytes, not
@@ -58,8 +59,8 @@ class ChunkedDecoder {
   bool done() const { return state_ == State::done; }
   uint64_t body_bytes() const { return body_bytes_; }  // Of the chunks whose size is known.
 
-  // The trailer fields that may be sent on; empty before the message is done. Valid while this
-  // decoder lives and is not assigned to.
+  // The trailer fields that may be sent on; empty before the message is done. Valid as long as this
+  // decoder, or the one it is moved into.
   //
   // Fields that frame or route the message (Transfer-Encoding, Content-Length, Host) make the
   // message an error. Hop-by-hop fields, and those that modify, authenticate or describe the
@@ -102,7 +103,7 @@ class ChunkedDecoder {
   uint64_t chunk_left_ = 0;
   uint64_t body_bytes_ = 0;
   uint32_t extension_bytes_ = 0;
-  std::string trailer_bytes_;
+  std::vector<char> trailer_bytes_;  // Not a string: moving it must not move its bytes.
   std::vector<Field> trailers_;
 };
 

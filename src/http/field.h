@@ -214,13 +214,17 @@ bool is_field_value(std::string_view text);
 // `text` without spaces and tabs at both ends.
 std::string_view trim(std::string_view text WEIR_LIFETIMEBOUND);
 
+// Does a comma inside a quoted string separate? In lists of tokens (Connection, Upgrade) it does:
+// quotes have no meaning there, and must not hide a member from us that others would see.
+enum class Quotes : uint8_t { plain, quoted_strings };
+
 // The members of a comma-separated list, one after the other, trimmed. Empty members are skipped.
-// A comma inside a quoted string does not separate.
 //   for (ListMembers list{value}; list.next();) use(list.member());
 // Threading: one thread at a time.
 class ListMembers {
  public:
-  explicit ListMembers(std::string_view list WEIR_LIFETIMEBOUND) : rest_(list) {}
+  explicit ListMembers(std::string_view list WEIR_LIFETIMEBOUND, Quotes quotes = Quotes::plain)
+      : rest_(list), quotes_(quotes) {}
 
   bool next();
   std::string_view member() const { return member_; }  // Requires that next() returned true.
@@ -228,9 +232,10 @@ class ListMembers {
  private:
   std::string_view rest_;
   std::string_view member_;
+  Quotes quotes_;
 };
 
-// True if `list` has the member `token`, ignoring case.
+// True if the list of tokens `list` has the member `token`, ignoring case.
 bool list_has(std::string_view list, std::string_view token);
 
 // The first field of that name, or nullptr.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/result.h"  // WEIR_TRY
 
 namespace weir::http {
 
