@@ -4,6 +4,7 @@
 // A Config is what the rest of the program reads: complete (every default filled in), valid (every
 // rule of validate() holds) and immutable once published. `config/load.h` makes one out of
 // weir.toml and the environment. Paths, durations and sizes carry their unit in the type or name.
+// The keys of the file are named, ranged and marked (restart needed or not) in internal/schema.h.
 
 #include <chrono>
 #include <cstdint>
@@ -26,7 +27,8 @@ enum class ClientAddress : uint8_t {
   proxy_protocol,  // Mandatory on the connection, from trusted proxies.
 };
 
-// `address` is "127.0.0.1:8787", "[::1]:8787", "unix:/path" or "fd:NAME" (LISTEN_FDS, by name).
+// `address` is "127.0.0.1:8787", "[::1]:8787", "unix:/path" or "fd:NAME" (LISTEN_FDS, by name);
+// port 0 lets the kernel choose. `parse_listen_address()` takes it apart.
 struct Listener {
   std::string address;
   ClientAddress client_address = ClientAddress::socket;
@@ -36,7 +38,7 @@ struct Listener {
 
 struct Upstream {
   std::string url;   // As written: "http://host:port".
-  std::string host;  // Name or address; IPv6 without brackets.
+  std::string host;  // Name or address, lower case; IPv6 without brackets.
   uint16_t port = 80;
   std::string unix_path;  // "http+unix:/path"; then host and port are unused.
   uint32_t weight = 1;    // 1 to 1000.
@@ -54,14 +56,14 @@ struct HeaderRules {
 
 struct Redirect {
   uint16_t status = 0;   // 301, 302, 303, 307, 308; 0: the route does not redirect.
-  std::string location;  // "$path" and "$query" ("?…" or empty) are replaced.
+  std::string location;  // "$path" and "$query" ("?…" or empty) are replaced; "$$" is one "$".
   bool operator==(const Redirect&) const = default;
 };
 
 struct Cors {
   bool enabled = false;
   std::vector<std::string> origins;  // "*" or exact origins.
-  std::vector<std::string> methods;
+  std::vector<std::string> methods;  // Empty: GET, HEAD, POST, PUT, PATCH, DELETE.
   std::vector<std::string> headers;  // Empty: those asked for are echoed.
   bool credentials = false;
   std::chrono::seconds max_age{600};
@@ -97,10 +99,10 @@ struct Timeouts {
 struct Route {
   std::string id;
   bool enabled = true;
-  int32_t priority = 0;  // Lowest first.
-  std::string pattern;   // "/kv/*", "/v1/*/items", "/**".
-  std::vector<std::string> hosts;
-  std::vector<std::string> methods;
+  int32_t priority = 0;              // Lowest first.
+  std::string pattern;               // "/kv/*", "/v1/*/items", "/**".
+  std::vector<std::string> hosts;    // Lower case: "example.com", "*.example.com".
+  std::vector<std::string> methods;  // As sent: case matters.
   std::vector<std::pair<std::string, std::string>> headers;  // Name, exact value; "*" = present.
 
   std::vector<Upstream> upstreams;
@@ -138,10 +140,10 @@ struct Limits {
   uint32_t header_count_max = 100;
   uint32_t target_bytes_max = 8 * 1024;
   uint32_t tunnels_max = 4096;
-  milliseconds header_timeout{10000};      // First byte of a head until its end.
-  milliseconds body_timeout{30000};        // Between two reads of a request body.
-  milliseconds keep_alive_timeout{75000};  // Between exchanges.
-  milliseconds write_timeout{30000};       // Without progress towards the client.
+  milliseconds header_timeout{10000};        // First byte of a head until its end.
+  milliseconds body_timeout{30000};          // Between two reads of a request body.
+  milliseconds keep_alive_timeout{75000};    // Between exchanges.
+  milliseconds write_timeout{30000};         // Without progress towards the client.
   uint32_t requests_per_connection_max = 0;  // 0: no limit.
   uint32_t upstream_idle_max = 128;          // Idle connections kept per endpoint and loop.
   milliseconds upstream_idle_timeout{55000};
@@ -154,7 +156,7 @@ enum class LogFormat : uint8_t { text, json };
 enum class Collect : uint8_t { routes, all };
 
 struct Journal {
-  std::string ring_dir;  // Empty: the data directory.
+  std::string ring_dir;                       // Empty: the data directory.
   uint64_t ring_bytes = 64ULL * 1024 * 1024;  // Per loop.
   milliseconds sync_interval{50};
   uint64_t segment_bytes = 64ULL * 1024 * 1024;
@@ -168,8 +170,8 @@ struct Stats {
   milliseconds batch_wait{100};
   double sampling_rate = 1.0;  // TRAFFIC_SAMPLING_RATE: share of events that keep a detail row.
   bool record = true;          // Off for measurements only: nothing is counted at all.
-  bool detail = true;  // False with PATH_COLLECTION_ENABLED=false or USE_TRAFFIC_QUEUE=false: totals
-                       // only, through the PathCollector.
+  bool detail = true;  // False with PATH_COLLECTION_ENABLED=false or USE_TRAFFIC_QUEUE=false:
+                       // totals only, through the PathCollector.
   bool operator==(const Stats&) const = default;
 };
 

@@ -1,0 +1,35 @@
+#pragma once
+// The parts of validate().
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "config/problem.h"
+
+namespace weir::config::internal {
+
+// Threading: one thread at a time.
+class Findings {
+ public:
+  void add(std::string key, std::string message, std::string_view allowed = {}) {
+    if (problems_.size() == kMax) return;
+    problems_.push_back({{}, 0, 0, std::move(key), std::move(message), std::string{allowed}});
+  }
+  std::vector<Problem> take() { return std::move(problems_); }
+
+ private:
+  static constexpr size_t kMax = 1000;
+  std::vector<Problem> problems_;
+};
+
+void check_route(const Route& route, const std::string& key, Findings& findings);
+
+// Shared with check_route.
+void check_path_reference(std::string_view path, const std::string& key, Findings& findings);
+inline constexpr std::string_view kIdAllowed =
+    "1 to 64 of A-Z a-z 0-9 . _ -, not beginning with \"__\"";
+bool is_id(std::string_view text);
+
+}  // namespace weir::config::internal

@@ -1,0 +1,190 @@
+#include "config/internal/document.h"
+
+#include <utility>
+
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+namespace weir::config::internal {
+namespace {
+
+Place place_of(const toml::source_region& source) {
+  return {source.begin.line, source.begin.column};
+}
+
+Problem problem_at(Place place, std::string message, std::string allowed = {}) {
+  return {{}, place.line, place.column, {}, std::move(message), std::move(allowed)};
+}
+
+// Walks over the text as far as it is well-formed and looks at the dots of each key: toml++ nests
+// one table per dot without a limit, and destroying them would use up the stack.
+//
+// Threading: one thread at a time.
+class DotCounter {
+ public:
+  explicit DotCounter(std::string_view text) : text_(text) {}
+
+  // The line (from 1) of a key with too many dots, or 0.
+  uint32_t first_excess() {
+    size_t dots = 0;
+    while (at_ < text_.size()) {
+      const char c = text_[at_];
+      if (c == '"' || c == '\'') {
+        skip_string(c);
+        continue;
+      }
+      if (c == '#') {
+        at_ = std::min(text_.find('\n', at_), text_.size());
+        continue;
+      }
+      if (c == '.' && ++dots > kKeyDotsMax) return line_;
+      if (c == '\n') ++line_;
+      if (c == '\n' || c == '=' || c == ',' || c == '[' || c == '{') dots = 0;
+      ++at_;
+    }
+    return 0;
+  }
+
+ private:
+  void skip_string(char quote) {
+    const bool multi_line = text_.substr(at_).starts_with(quote == '"' ? "\"\"\"" : "'''");
+    at_ += multi_line ? 3 : 1;
+    while (at_ < text_.size()) {
+      const char c = text_[at_];
+      if (c == '\n') {
+        if (!multi_line) return;  // An error that toml++ reports.
+        ++line_;
+      }
+      if (c == '\\' && quote == '"') {
+        ++at_;  // What follows is escaped; a newline is counted below.
+        if (at_ < text_.size() && text_[at_] == '\n') ++line_;
+      } else if (c == quote && (!multi_line || ends_multi_line(quote))) {
+        at_ += multi_line ? 3 : 1;
+        while (multi_line && at_ < text_.size() && text_[at_] == quote)
+          ++at_;  // Up to two quotes may stand before the closing three.
+        return;
+      }
+      ++at_;
+    }
+  }
+
+  bool ends_multi_line(char quote) const {
+    return at_ + 2 < text_.size() && text_[at_ + 1] == quote && text_[at_ + 2] == quote;
+  }
+
+  std::string_view text_;
+  size_t at_ = 0;
+  uint32_t line_ = 1;
+};
+
+// Converts toml++'s tree. Recursion is bounded by kDepthMax.
+//
+// Threading: one thread at a time.
+class Converter {
+ public:
+  // False when something is nested too deep; `place` then says where.
+  // NOLINTNEXTLINE(misc-no-recursion): bounded by kDepthMax.
+  bool convert(const toml::node& node, size_t depth, Value& out) {
+    out.place = place_of(node.source());
+    if (depth > kDepthMax) {
+      too_deep_ = out.place;
+      return false;
+    }
+    switch (node.type()) {
+      case toml::node_type::table:
+        return convert_table(*node.as_table(), depth, out);
+      case toml::node_type::array:
+        return convert_array(*node.as_array(), depth, out);
+      case toml::node_type::string:
+        out.kind = Value::Kind::text;
+        out.text = node.as_string()->get();
+        return true;
+      case toml::node_type::integer:
+        out.kind = Value::Kind::integer;
+        out.integer = node.as_integer()->get();
+        return true;
+      case toml::node_type::floating_point:
+        out.kind = Value::Kind::real;
+        out.real = node.as_floating_point()->get();
+        return true;
+      case toml::node_type::boolean:
+        out.kind = Value::Kind::boolean;
+        out.boolean = node.as_boolean()->get();
+        return true;
+      default:
+        out.kind = Value::Kind::time;
+        return true;
+    }
+  }
+
+  Place too_deep() const { return too_deep_; }
+
+ private:
+  // NOLINTNEXTLINE(misc-no-recursion): bounded by kDepthMax.
+  bool convert_table(const toml::table& table, size_t depth, Value& out) {
+    out.kind = Value::Kind::table;
+    for (const auto& [key, node] : table) {
+      Member& member = out.members.emplace_back();
+      member.key = std::string{key.str()};
+      member.place = place_of(key.source());
+      if (!convert(node, depth + 1, member.value)) return false;
+    }
+    return true;
+  }
+
+  // NOLINTNEXTLINE(misc-no-recursion): bounded by kDepthMax.
+  bool convert_array(const toml::array& array, size_t depth, Value& out) {
+    out.kind = Value::Kind::array;
+    for (const toml::node& node : array) {
+      if (!convert(node, depth + 1, out.items.emplace_back())) return false;
+    }
+    return true;
+  }
+
+  Place too_deep_;
+};
+
+}  // namespace
+
+std::string_view kind_name(Value::Kind kind) {
+  switch (kind) {
+    case Value::Kind::text:
+      return "a string";
+    case Value::Kind::integer:
+      return "an integer";
+    case Value::Kind::real:
+      return "a number with a fraction";
+    case Value::Kind::boolean:
+      return "a boolean";
+    case Value::Kind::time:
+      return "a date or time";
+    case Value::Kind::array:
+      return "an array";
+    case Value::Kind::table:
+      return "a table";
+  }
+  return {};
+}
+
+std::variant<Value, Problem> parse_document(std::string_view toml) {
+  if (toml.size() > kFileBytesMax) {
+    return problem_at({}, "is larger than 1 MiB", "at most 1 MiB");
+  }
+  if (const uint32_t line = DotCounter{toml}.first_excess(); line != 0) {
+    return problem_at({line, 1}, "a key has too many dots", "at most 16");
+  }
+  const toml::parse_result parsed = toml::parse(toml);
+  if (!parsed) {
+    return problem_at(place_of(parsed.error().source()),
+                      "is not valid TOML: " + std::string{parsed.error().description()});
+  }
+  Value root;
+  Converter converter;
+  if (!converter.convert(parsed.table(), 0, root)) {
+    return problem_at(converter.too_deep(), "is nested too deep", "at most 24 levels");
+  }
+  return root;
+}
+
+}  // namespace weir::config::internal

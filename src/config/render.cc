@@ -1,0 +1,271 @@
+#include "config/render.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "config/internal/ranges.h"
+#include "config/internal/schema.h"
+
+namespace weir::config {
+namespace {
+
+std::string toml_text(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += fmt::format("\\u{:04X}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+std::string toml_texts(const std::vector<std::string>& texts) {
+  std::string out = "[";
+  for (const std::string& text : texts) {
+    if (out.size() > 1) out += ", ";
+    out += toml_text(text);
+  }
+  return out + "]";
+}
+
+// A setting and where it stands in a file.
+struct Line {
+  std::string section;  // "server", or a route's id.
+  std::string name;     // Within the section: "timeouts.connect".
+  std::string value;
+  bool is_route;
+  bool restart;
+};
+
+// A visitor of the schema that writes every key down.
+//
+// Threading: one thread at a time.
+class Renderer {
+ public:
+  using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+  void restart(bool needed) { restart_ = needed; }
+  void present(bool /*flag*/) {}
+
+  void boolean(std::string_view key, bool value) { add(key, value ? "true" : "false"); }
+  void text(std::string_view key, const std::string& value) { add(key, toml_text(value)); }
+  void texts(std::string_view key, const std::vector<std::string>& value) {
+    add(key, toml_texts(value));
+  }
+  template <typename Integer>
+  void integer(std::string_view key, Integer value, internal::Range /*range*/) {
+    add(key, std::to_string(value));
+  }
+  void real(std::string_view key, double value, double /*min*/, double /*max*/) {
+    add(key, fmt::format("{}", value));
+  }
+  void size(std::string_view key, uint64_t value, internal::Range /*range*/) {
+    add(key, toml_text(format_size(value)));
+  }
+  void duration(std::string_view key, milliseconds value, internal::Range /*range*/) {
+    add(key, toml_text(format_duration(value)));
+  }
+  template <typename Enum, size_t Count>
+  void choice(std::string_view key, Enum value,
+              const std::array<internal::Choice<Enum>, Count>& choices) {
+    add(key, toml_text(choice_name(choices, value)));
+  }
+
+  void pairs(std::string_view key, const Pairs& value) {
+    std::string out;
+    for (const auto& [name, text] : value) {
+      out += fmt::format("{}{} = {}", out.empty() ? "" : ", ", toml_text(name), toml_text(text));
+    }
+    add(key, "{" + out + "}");
+  }
+
+  void multi_pairs(std::string_view key, const Pairs& value) {
+    std::map<std::string_view, std::vector<std::string>> grouped;
+    for (const auto& [name, text] : value)
+      grouped[name].push_back(text);
+    std::string out;
+    for (const auto& [name, texts] : grouped) {
+      out += fmt::format("{}{} = {}", out.empty() ? "" : ", ", toml_text(name), toml_texts(texts));
+    }
+    add(key, "{" + out + "}");
+  }
+
+  template <typename Describe>
+  void table(std::string_view key, Describe describe_members) {
+    if (section_.empty() && !in_route_) {
+      section_ = key;
+      describe_members();
+      section_.clear();
+      return;
+    }
+    const size_t outer = prefix_.size();
+    prefix_ += fmt::format("{}.", key);
+    describe_members();
+    prefix_.resize(outer);
+  }
+
+  void listeners(std::string_view key, const std::vector<Listener>& listeners) {
+    std::string out;
+    for (const Listener& listener : listeners) {
+      out +=
+          fmt::format("{}{{address = {}, client_address = {}, trusted_proxies = {}}}",
+                      out.empty() ? "" : ", ", toml_text(listener.address),
+                      toml_text(choice_name(internal::kClientAddresses, listener.client_address)),
+                      toml_texts(listener.trusted_proxies));
+    }
+    add(key, "[" + out + "]");
+  }
+
+  void upstreams(std::string_view key, const std::vector<Upstream>& upstreams) {
+    std::string out;
+    for (const Upstream& upstream : upstreams) {
+      out += fmt::format("{}{{url = {}, weight = {}}}", out.empty() ? "" : ", ",
+                         toml_text(upstream.url), upstream.weight);
+    }
+    add(key, "[" + out + "]");
+  }
+
+  void host(std::string_view key, HostMode mode, const std::string& literal) {
+    switch (mode) {
+      case HostMode::upstream:
+        return add(key, "\"upstream\"");
+      case HostMode::preserve:
+        return add(key, "\"preserve\"");
+      case HostMode::literal:
+        return add(key, toml_text("literal " + literal));
+    }
+  }
+
+  void vars(std::string_view key, const std::map<std::string, std::string>& vars) {
+    section_ = key;
+    for (const auto& [name, value] : vars)
+      add(toml_text(name), toml_text(value));
+    section_.clear();
+  }
+
+  void routes(std::string_view /*key*/, const std::vector<Route>& routes) {
+    in_route_ = true;
+    for (const Route& route : routes) {
+      section_ = route.id;
+      internal::describe_route(*this, route);
+    }
+    section_.clear();
+    in_route_ = false;
+  }
+
+  std::vector<Line> take() { return std::move(lines_); }
+
+ private:
+  void add(std::string_view key, std::string value) {
+    lines_.push_back({section_, prefix_ + std::string{key}, std::move(value), in_route_, restart_});
+  }
+
+  std::vector<Line> lines_;
+  std::string section_;
+  std::string prefix_;
+  bool in_route_ = false;
+  bool restart_ = false;
+};
+
+std::vector<Line> render(const Config& config) {
+  Renderer renderer;
+  internal::describe(renderer, config);
+  return renderer.take();
+}
+
+std::string key_of(const Line& line) {
+  return fmt::format("{}{}.{}", line.is_route ? "routes." : "", line.section, line.name);
+}
+
+std::set<std::string_view> route_ids(const Config& config) {
+  std::set<std::string_view> ids;
+  for (const Route& route : config.routes)
+    ids.insert(route.id);
+  return ids;
+}
+
+// The settings that differ, without their values.
+std::vector<Setting> changed(const Config& before, const Config& after) {
+  const std::set<std::string_view> ids_before = route_ids(before);
+  const std::set<std::string_view> ids_after = route_ids(after);
+  const std::vector<Line> lines_before = render(before);
+  std::map<std::string, std::string_view> values_before;
+  for (const Line& line : lines_before)
+    values_before.emplace(key_of(line), line.value);
+
+  std::vector<Setting> out;
+  const auto add = [&](std::string key, bool restart) {
+    if (out.empty() || out.back().key != key) out.push_back({std::move(key), {}, restart});
+  };
+  for (const Line& line : render(after)) {
+    if (line.is_route && !ids_before.contains(line.section)) {
+      add("routes." + line.section, false);
+      continue;
+    }
+    const auto found = values_before.find(key_of(line));
+    const bool same = found != values_before.end() && found->second == line.value;
+    if (!same) add(key_of(line), line.restart);
+    if (found != values_before.end()) values_before.erase(found);
+  }
+  for (const Line& line : lines_before) {  // What is left has no counterpart.
+    if (line.is_route && !ids_after.contains(line.section)) {
+      add("routes." + line.section, false);
+    } else if (values_before.contains(key_of(line))) {
+      add(key_of(line), line.restart);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<Setting> settings(const Config& config) {
+  std::vector<Setting> out;
+  for (Line& line : render(config)) {
+    std::string key = key_of(line);
+    out.push_back({std::move(key), std::move(line.value), line.restart});
+  }
+  return out;
+}
+
+std::string to_toml(const Config& config) {
+  std::string out;
+  std::string section;
+  for (const Line& line : render(config)) {
+    const bool new_route = line.is_route && line.name == "id";
+    if (new_route) {
+      out += "\n[[routes]]\n";
+    } else if (!line.is_route && line.section != section) {
+      out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", line.section);
+      section = line.section;
+    }
+    out += fmt::format("{} = {}\n", line.name, line.value);
+  }
+  return out;
+}
+
+std::vector<std::string> changed_keys(const Config& before, const Config& after) {
+  std::vector<std::string> keys;
+  for (Setting& setting : changed(before, after))
+    keys.push_back(std::move(setting.key));
+  return keys;
+}
+
+std::vector<std::string> restart_needed(const Config& before, const Config& after) {
+  std::vector<std::string> keys;
+  for (Setting& setting : changed(before, after)) {
+    if (setting.restart) keys.push_back(std::move(setting.key));
+  }
+  return keys;
+}
+
+}  // namespace weir::config

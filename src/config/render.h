@@ -1,0 +1,33 @@
+#pragma once
+// The effective configuration as text, and differences between two of them.
+
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+
+namespace weir::config {
+
+// One key of a Config: "limits.header_timeout", "routes.kv.timeouts.connect" (routes by their id).
+struct Setting {
+  std::string key;
+  std::string value;  // As TOML.
+  bool restart;       // A change takes effect only after a restart.
+  bool operator==(const Setting&) const = default;
+};
+
+// Every key with its value, defaults included, sections in the order of the documentation.
+std::vector<Setting> settings(const Config& config);
+
+// A file that load() reads back to the same Config (without [vars] that changed nothing).
+std::string to_toml(const Config& config);
+
+// The keys whose values differ, in order; a route that was added or removed is one key,
+// "routes.ID".
+std::vector<std::string> changed_keys(const Config& before, const Config& after);
+
+// Those of changed_keys() that cannot change at run time. A reload that meets any is refused by
+// these names.
+std::vector<std::string> restart_needed(const Config& before, const Config& after);
+
+}  // namespace weir::config

@@ -1,0 +1,234 @@
+#include "config/validate.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "config/endpoint.h"
+#include "config/internal/checks.h"
+#include "config/internal/ranges.h"
+#include "config/internal/schema.h"
+#include "config/internal/text.h"
+#include "config/pattern.h"
+
+namespace weir::config {
+namespace internal {
+namespace {
+
+// A visitor of the schema that checks the range of every number.
+//
+// Threading: one thread at a time.
+class RangeCheck {
+ public:
+  explicit RangeCheck(Findings& findings) : findings_(findings) {}
+
+  void restart(bool /*needed*/) {}
+  void present(bool /*flag*/) {}
+  void boolean(std::string_view /*key*/, bool /*value*/) {}
+  void text(std::string_view /*key*/, const std::string& /*value*/) {}
+  void texts(std::string_view /*key*/, const std::vector<std::string>& /*value*/) {}
+  template <typename T>
+  void pairs(std::string_view /*key*/, const T& /*value*/) {}
+  template <typename T>
+  void multi_pairs(std::string_view /*key*/, const T& /*value*/) {}
+  template <typename T>
+  void vars(std::string_view /*key*/, const T& /*value*/) {}
+  template <typename T>
+  void listeners(std::string_view /*key*/, const T& /*value*/) {}
+  void host(std::string_view /*key*/, HostMode /*mode*/, const std::string& /*literal*/) {}
+
+  template <typename Enum, size_t Count>
+  void choice(std::string_view key, Enum value, const std::array<Choice<Enum>, Count>& choices) {
+    if (choice_name(choices, value).empty()) add(key, "is not known", choice_list(choices));
+  }
+
+  template <typename Integer>
+  void integer(std::string_view key, Integer value, Range range) {
+    if (std::cmp_less(value, range.min) || std::cmp_greater(value, range.max)) {
+      add(key, fmt::format("{} is out of range", value), integer_range(range));
+    }
+  }
+
+  template <typename Integer>
+  void size(std::string_view key, Integer value, Range range) {
+    if (std::cmp_less(value, range.min) || std::cmp_greater(value, range.max)) {
+      add(key, format_size(value) + " is out of range", size_range(range));
+    }
+  }
+
+  void duration(std::string_view key, milliseconds value, Range range) {
+    if (value.count() < range.min || value.count() > range.max) {
+      add(key, format_duration(value) + " is out of range", duration_range(range));
+    }
+  }
+
+  void real(std::string_view key, double value, double min, double max) {
+    if (!(value >= min && value <= max)) {  // Also what is not a number.
+      add(key, fmt::format("{} is out of range", value), real_range(min, max));
+    }
+  }
+
+  template <typename Describe>
+  void table(std::string_view key, Describe describe_members) {
+    const size_t outer = prefix_.size();
+    prefix_ += fmt::format("{}.", key);
+    describe_members();
+    prefix_.resize(outer);
+  }
+
+  void upstreams(std::string_view key, const std::vector<Upstream>& upstreams) {
+    for (size_t index = 0; index < upstreams.size(); ++index) {
+      table(fmt::format("{}[{}]", key, index),
+            [&] { integer("weight", upstreams[index].weight, kUpstreamWeights); });
+    }
+  }
+
+  void routes(std::string_view key, const std::vector<Route>& routes) {
+    for (size_t index = 0; index < routes.size(); ++index) {
+      table(fmt::format("{}[{}]", key, index), [&] { describe_route(*this, routes[index]); });
+    }
+  }
+
+ private:
+  void add(std::string_view key, std::string message, std::string_view allowed) {
+    findings_.add(prefix_ + std::string{key}, std::move(message), allowed);
+  }
+
+  Findings& findings_;
+  std::string prefix_;
+};
+
+constexpr std::string_view kListenAllowed =
+    R"("127.0.0.1:8787", "[::1]:8787", "unix:/path", "fd:NAME")";
+
+void check_listen_address(const std::string& address, const std::string& key,
+                          std::map<std::string, std::string>& seen, Findings& findings) {
+  const auto parsed = parse_listen_address(address);
+  if (!parsed.ok()) {
+    findings.add(key, fmt::format("{} is {}", quoted(address), parsed.error().what.view()),
+                 kListenAllowed);
+    return;
+  }
+  const ListenAddress& listen = parsed.value();
+  if (listen.kind == ListenAddress::Kind::tcp && listen.port == 0) return;
+  const std::string canonical = listen.kind == ListenAddress::Kind::tcp
+                                    ? fmt::format("{} {}", to_string(listen.ip), listen.port)
+                                    : address;
+  const auto [other, is_new] = seen.emplace(canonical, key);
+  if (!is_new) {
+    findings.add(key, fmt::format("{} is also {}", quoted(address), other->second),
+                 "each address once");
+  }
+}
+
+void check_listeners(const Config& config, Findings& findings) {
+  std::map<std::string, std::string> seen;
+  if (config.traffic.empty() || config.traffic.size() > kListenersMax) {
+    findings.add("listen.traffic", fmt::format("has {} listeners", config.traffic.size()),
+                 "1 to 64");
+  }
+  for (size_t index = 0; index < config.traffic.size(); ++index) {
+    const Listener& listener = config.traffic[index];
+    const std::string key = fmt::format("listen.traffic[{}]", index);
+    check_listen_address(listener.address, key + ".address", seen, findings);
+    for (size_t at = 0; at < listener.trusted_proxies.size(); ++at) {
+      if (parse_cidr(listener.trusted_proxies[at])) continue;
+      findings.add(fmt::format("{}.trusted_proxies[{}]", key, at),
+                   quoted(listener.trusted_proxies[at]) + " is not an address or prefix",
+                   R"("192.0.2.1", "10.0.0.0/8", "2001:db8::/32"; no bits after the prefix)");
+    }
+    const bool may_be_ip =
+        !listener.address.starts_with("unix:") && !listener.address.starts_with("fd:");
+    if (may_be_ip && listener.client_address != ClientAddress::socket &&
+        listener.trusted_proxies.empty()) {
+      findings.add(key + ".trusted_proxies",
+                   "is empty, so no peer could ever name the client's address",
+                   "the addresses of the proxies in front of this listener");
+    }
+  }
+  check_listen_address(config.admin, "listen.admin", seen, findings);
+  if (!config.health_path.empty()) {
+    check_path_reference(config.health_path, "listen.health_path", findings);
+  }
+}
+
+bool is_absolute_path(std::string_view path) {
+  return path.size() <= 4096 && path.starts_with('/') &&
+         std::none_of(path.begin(), path.end(), is_control);
+}
+
+void check_sections(const Config& config, Findings& findings) {
+  if (!config.server.node.empty() && !is_id(config.server.node)) {
+    findings.add("server.node", quoted(config.server.node) + " is not a name", kIdAllowed);
+  }
+  const Journal& journal = config.journal;
+  if (!journal.ring_dir.empty() && !is_absolute_path(journal.ring_dir)) {
+    findings.add("journal.ring_dir", quoted(journal.ring_dir) + " is not an absolute path",
+                 "an absolute path, or empty for the data directory");
+  }
+  if (journal.max_bytes / 2 < journal.segment_bytes) {
+    findings.add("journal.max_bytes", "does not hold two segments",
+                 "at least 2 * journal.segment_bytes");
+  }
+  const AccessLog& log = config.access_log;
+  if (log.target != "stdout" && log.target != "syslog" && !is_absolute_path(log.target)) {
+    findings.add("access_log.target", "cannot be " + quoted(log.target),
+                 R"("stdout", "syslog" or a file's absolute path)");
+  }
+}
+
+void check_routes(const Config& config, Findings& findings) {
+  if (config.routes.size() > kRoutesMax) {
+    findings.add("routes", fmt::format("has {} routes", config.routes.size()), "at most 10000");
+    return;
+  }
+  std::map<std::string_view, size_t> ids;
+  for (size_t index = 0; index < config.routes.size(); ++index) {
+    const Route& route = config.routes[index];
+    const std::string key = fmt::format("routes[{}]", index);
+    check_route(route, key, findings);
+    if (route.id.empty()) continue;
+    const auto [other, is_new] = ids.emplace(route.id, index);
+    if (!is_new) {
+      findings.add(key + ".id",
+                   fmt::format("{} is also the id of routes[{}]", quoted(route.id), other->second),
+                   "each id once");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace internal
+
+std::vector<Problem> validate(const Config& config) {
+  internal::Findings findings;
+  internal::RangeCheck ranges{findings};
+  internal::describe(ranges, config);
+  internal::check_listeners(config, findings);
+  internal::check_sections(config, findings);
+  internal::check_routes(config, findings);
+  return findings.take();
+}
+
+void complete(Config& config) {
+  for (Route& route : config.routes) {
+    for (std::string& host : route.hosts)
+      host = internal::to_lower(host);
+    for (Upstream& upstream : route.upstreams) {
+      base::Result<Upstream> parsed = parse_upstream_url(upstream.url);
+      if (!parsed.ok()) continue;
+      const uint32_t weight = upstream.weight;
+      upstream = std::move(parsed).value();
+      upstream.weight = weight;
+    }
+    if (!route.rewrite.empty()) {
+      base::Result<std::string> path = normalize_literal_path(route.rewrite);
+      if (path.ok()) route.rewrite = std::move(path).value();
+    }
+  }
+}
+
+}  // namespace weir::config
