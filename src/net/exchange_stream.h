@@ -14,6 +14,7 @@
 //
 // Threading: home loop only, all of it.
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -60,6 +61,8 @@ class ServerStreamHandler {
   // A piece of the request's body (of the client's bytes, in a tunnel); `last` ends it. Never while
   // paused. The piece lives until the call returns.
   virtual void on_request_body(std::string_view piece, bool last) = 0;
+  // No more of the body is there at this moment: a good time to send what has gathered.
+  virtual void on_request_pause() = 0;
   // The body's framing is broken, or the client took too long over it: it will never end.
   virtual void on_request_broken(http::Malformed kind) = 0;
   // queued_bytes() fell to kQueuedBytesLow after it was above kQueuedBytesHigh.
@@ -72,7 +75,7 @@ class ServerStreamHandler {
   // The whole response was handed to the kernel, or given up after the commit.
   virtual void on_answered(bool aborted_after_commit) = 0;
   // The connection broke, or stopped taking bytes for too long, before the commit.
-  virtual void on_client_gone(bool timed_out, uint64_t bytes_out) = 0;
+  virtual void on_client_gone(bool timed_out, uint64_t bytes_in, uint64_t bytes_out) = 0;
   // The deadline of set_deadline() passed.
   virtual void on_deadline() = 0;
 };
@@ -105,7 +108,8 @@ class ServerStream {
   // At most one; replaces an earlier one.
   virtual void set_deadline(std::chrono::milliseconds delay) = 0;
 
-  virtual uint64_t bytes_in() const = 0;  // Of this exchange so far, head included.
+  virtual uint64_t bytes_in() const = 0;   // Of this exchange so far, head included.
+  virtual uint64_t bytes_out() const = 0;  // Offered to the client so far.
   virtual bool response_started() const = 0;
 };
 
@@ -118,6 +122,10 @@ struct ClientConnection {
   IpAddress hashed_ip;
   uint64_t client_hash = 0;
   bool has_client_hash = false;
+  uint8_t client_ip_bytes = 0;
+  std::array<char, 46> client_ip{};  // The same address as text.
+
+  std::string_view client_ip_text() const { return {client_ip.data(), client_ip_bytes}; }
 };
 
 // The gateway, as the codecs see it.
@@ -156,6 +164,8 @@ class ClientStreamHandler {
   // After `last` the stream is gone. Trailers, if any, come with the last piece.
   virtual void on_response_body(std::string_view piece, bool last,
                                 std::span<const http::Field> trailers) = 0;
+  // No more of the response is there at this moment: a good time to flush.
+  virtual void on_response_pause() = 0;
   virtual void on_upstream_drained() = 0;
   // The stream is gone. `sent`: some send on it succeeded. `reused`: it had served another
   // exchange.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <sys/socket.h>
+
 #include "base/assert.h"
 #include "base/fault_point.h"
 #include "http/writer.h"
@@ -128,6 +130,10 @@ void Http1ClientConnection::send_queued() {
     }
   }
   if (output_.size() >= kQueuedBytesHigh) above_high_ = true;
+  if (tunnel_ && request_done_ && output_.empty() && !shut_down_) {
+    shut_down_ = true;
+    ::shutdown(socket_.get(), SHUT_WR);
+  }
 }
 
 void Http1ClientConnection::on_writable() {
@@ -232,6 +238,7 @@ size_t Http1ClientConnection::process(std::string_view bytes) {
     if (used == 0) break;
     at += used;
   }
+  if (handler_ != nullptr && state_ == State::active) handler_->on_response_pause();
   processing_ = false;
   return at;
 }
@@ -263,6 +270,7 @@ size_t Http1ClientConnection::process_head(std::string_view bytes) {
   }
   head_done_ = true;
   tunnel_ = switches;
+  if (switches) request_done_ = false;  // From here on "body" means the client's bytes.
   keep_alive_ = head.keep_alive && !switches;
   body_ = switches ? http::BodyReader{http::BodyKind::until_close, 0} : http::BodyReader{head};
   const bool ends_here = body_.done();

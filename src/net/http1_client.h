@@ -117,6 +117,7 @@ class Http1ClientConnection final : public loop::Task, public ClientStream {
   bool upgrade_asked_ = false;
   bool head_done_ = false;  // The final response's head was passed on.
   bool tunnel_ = false;
+  bool shut_down_ = false;  // The sending direction of a tunnel is over.
   bool keep_alive_ = false;
   bool sent_ = false;  // Some send of this exchange succeeded.
   bool reused_ = false;

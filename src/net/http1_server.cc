@@ -164,6 +164,7 @@ size_t Http1ServerConnection::process(std::string_view bytes) {
     at += used;
   }
   processing_ = false;
+  if (exchange_ != nullptr && !body_done_) exchange_->on_request_pause();
   return std::min(at, bytes.size());
 }
 
@@ -515,7 +516,7 @@ void Http1ServerConnection::lose(bool timed_out) {
     if (!open_ended) ++context_.counts.commit_then_abort;
     exchange->on_answered(!open_ended);
   } else {
-    exchange->on_client_gone(timed_out, bytes_out);
+    exchange->on_client_gone(timed_out, bytes_in_, bytes_out);
   }
 }
 

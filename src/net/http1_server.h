@@ -85,6 +85,7 @@ class Http1ServerConnection final : public loop::Task, public ServerStream {
   void resume_body() override;
   void set_deadline(std::chrono::milliseconds delay) override;
   uint64_t bytes_in() const override { return bytes_in_; }
+  uint64_t bytes_out() const override { return bytes_out_ - output_.size(); }
   bool response_started() const override { return response_started_; }
 
  private:

@@ -1,0 +1,192 @@
+#include "app/data_plane.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include "net/socket.h"
+
+namespace weir::app {
+
+DataPlane::DataLoop::DataLoop(std::unique_ptr<loop::Loop> home, const Options& options,
+                              traffic::Recorder& recorder, const gateway::ClientIdentity& identity,
+                              gateway::NodeCounts& node_counts, net::ServerGroup& group,
+                              uint32_t index)
+    : loop(std::move(home)),
+      context(*loop),
+      pool(context, options.upstream_idle_max),
+      gateway(context, pool, recorder, identity, node_counts,
+              {.node = options.node, .seed = options.seed + index}),
+      server(context, gateway, gateway, group, index) {}
+
+void DataPlane::DataLoop::apply(std::shared_ptr<const gateway::Snapshot> snapshot) {
+  const config::Limits& limits = snapshot->config.limits;
+  context.server.head = {.header_bytes_max = limits.header_bytes_max,
+                         .header_count_max = limits.header_count_max,
+                         .target_bytes_max = limits.target_bytes_max};
+  context.server.header_timeout = limits.header_timeout;
+  context.server.body_timeout = limits.body_timeout;
+  context.server.keep_alive_timeout = limits.keep_alive_timeout;
+  context.server.write_timeout = limits.write_timeout;
+  context.server.requests_per_connection_max = limits.requests_per_connection_max;
+  gateway.publish(std::move(snapshot));
+}
+
+base::Result<std::unique_ptr<DataPlane>> DataPlane::create(
+    Options options, base::Clock& clock, const std::vector<traffic::Recorder*>& recorders,
+    const gateway::ClientIdentity& identity) {
+  std::unique_ptr<DataPlane> plane{new DataPlane};  // Private constructor.
+  plane->group_.connections_max = options.connections_max;
+  plane->group_.loads = std::make_unique<net::ServerGroup::Load[]>(options.loops);
+  for (uint32_t i = 0; i < options.loops; ++i) {
+    auto home = loop::Loop::create(clock);
+    if (!home.ok()) return home.error();
+    plane->loops_.push_back(std::make_unique<DataLoop>(std::move(home).value(), options,
+                                                       *recorders[i], identity, plane->node_counts_,
+                                                       plane->group_, i));
+    plane->group_.servers.push_back(&plane->loops_.back()->server);
+  }
+  return plane;
+}
+
+DataPlane::~DataPlane() {
+  stop();
+}
+
+base::Status DataPlane::listen(const net::SocketAddress& address, net::ListenerOptions options) {
+  if (!address.is_ip()) {
+    const os::Fd listener = WEIR_TRY(net::listen_on(address, net::PortSharing::exclusive));
+    return listen(listener, options);
+  }
+  // First without sharing, to prove that nobody else owns the port: with SO_REUSEPORT a second
+  // process of the same user would silently get half of the connections.
+  net::SocketAddress bound = address;
+  {
+    const os::Fd probe = WEIR_TRY(net::listen_on(address, net::PortSharing::exclusive));
+    bound = net::local_address(probe.get());
+  }
+  for (const auto& data_loop : loops_) {
+    WEIR_TRY(data_loop->server.listen(WEIR_TRY(net::listen_on(bound, net::PortSharing::reuse)),
+                                      options));
+  }
+  return {};
+}
+
+base::Status DataPlane::listen(const os::Fd& listener, net::ListenerOptions options) {
+  options.shared = true;
+  for (const auto& data_loop : loops_) {
+    os::Fd copy{::fcntl(listener.get(), F_DUPFD_CLOEXEC, 0)};
+    if (!copy.valid()) {
+      return base::Error{base::ErrorCode::unavailable, base::Origin::self, base::Retry::never,
+                         errno, "listening descriptor"};
+    }
+    WEIR_TRY(data_loop->server.listen(std::move(copy), options));
+  }
+  return {};
+}
+
+void DataPlane::start(std::shared_ptr<const gateway::Snapshot> snapshot) {
+  for (const auto& data_loop : loops_)
+    data_loop->apply(snapshot);
+  running_ = true;
+  for (size_t i = 0; i < loops_.size(); ++i) {
+    DataLoop& data_loop = *loops_[i];
+    data_loop.thread = std::thread([&data_loop] { data_loop.loop->run(); });
+    ::pthread_setname_np(data_loop.thread.native_handle(), fmt::format("loop-{}", i).c_str());
+  }
+}
+
+std::vector<bool> DataPlane::on_all(std::function<void(DataLoop&, size_t)> function,
+                                    std::chrono::milliseconds patience) {
+  struct Wait {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<bool> done;
+    size_t left = 0;
+    std::function<void(DataLoop&, size_t)> function;
+  };
+  // Shared with the posts: a stalled loop may run its own long after this call has given up.
+  const auto wait = std::make_shared<Wait>();
+  wait->done.resize(loops_.size());
+  wait->left = loops_.size();
+  wait->function = std::move(function);
+  for (size_t i = 0; i < loops_.size(); ++i) {
+    DataLoop& data_loop = *loops_[i];
+    const auto run = [wait, &data_loop, i] {
+      wait->function(data_loop, i);
+      const std::lock_guard lock{wait->mutex};
+      wait->done[i] = true;
+      if (--wait->left == 0) wait->changed.notify_one();
+    };
+    if (!running_) {
+      run();
+    } else {
+      [[maybe_unused]] const bool sent = data_loop.loop->post(run);  // Not sent: not done.
+    }
+  }
+  std::unique_lock lock{wait->mutex};
+  wait->changed.wait_for(lock, patience, [&] { return wait->left == 0; });
+  return wait->done;
+}
+
+std::vector<uint32_t> DataPlane::publish(std::shared_ptr<const gateway::Snapshot> snapshot,
+                                         std::chrono::milliseconds patience) {
+  const auto done =
+      on_all([snapshot](DataLoop& data_loop, size_t) { data_loop.apply(snapshot); }, patience);
+  std::vector<uint32_t> stalled;
+  for (uint32_t i = 0; i < done.size(); ++i) {
+    if (!done[i]) stalled.push_back(i);
+  }
+  return stalled;
+}
+
+void DataPlane::drain() {
+  on_all([](DataLoop& data_loop, size_t) { data_loop.server.drain(); },
+         std::chrono::milliseconds{1000});
+}
+
+void DataPlane::close_idle() {
+  on_all([](DataLoop& data_loop, size_t) { data_loop.server.close_idle(); },
+         std::chrono::milliseconds{1000});
+}
+
+void DataPlane::stop() {
+  if (!running_) return;
+  for (const auto& data_loop : loops_)
+    data_loop->loop->stop();
+  for (const auto& data_loop : loops_)
+    data_loop->thread.join();
+  running_ = false;
+}
+
+std::vector<LoopCounts> DataPlane::counts(std::chrono::milliseconds patience) {
+  const auto counts = std::make_shared<std::vector<LoopCounts>>(loops_.size());
+  const auto done = on_all(
+      [counts](DataLoop& data_loop, size_t index) {
+        LoopCounts& own = (*counts)[index];
+        own.connections = data_loop.context.counts;
+        own.gateway = data_loop.gateway.counts();
+        own.exchanges_in_progress = data_loop.gateway.exchanges_in_progress();
+        own.upstream_idle = data_loop.pool.idle_count();
+        own.open_connections = data_loop.server.connection_count();
+      },
+      patience);
+  std::vector<LoopCounts> result(loops_.size());
+  for (size_t i = 0; i < done.size(); ++i) {
+    if (!done[i]) continue;
+    result[i] = (*counts)[i];
+    result[i].answered = true;
+  }
+  return result;
+}
+
+int64_t DataPlane::busy_ns(uint32_t index, base::Monotonic now) const {
+  const int64_t since = loops_[index]->loop->busy_since_ns();
+  return since == 0 ? 0 : now.time_since_epoch().count() - since;
+}
+
+}  // namespace weir::app

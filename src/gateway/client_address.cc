@@ -1,0 +1,121 @@
+#include "gateway/client_address.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace weir::gateway {
+namespace {
+
+using config::ClientAddress;
+using config::IpAddress;
+
+IpAddress address_of(const net::SocketAddress& address) {
+  return {address.ip().bytes};
+}
+
+// "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]", "[2001:db8::1]:80", "2001:db8::1".
+std::optional<IpAddress> parse_hop(std::string_view text) {
+  text = http::trim(text);
+  if (text.starts_with('[')) {
+    const size_t end = text.find(']');
+    if (end == std::string_view::npos) return std::nullopt;
+    return config::parse_ip(text.substr(1, end - 1));
+  }
+  const size_t colon = text.find(':');
+  if (colon != std::string_view::npos && text.find(':', colon + 1) == std::string_view::npos) {
+    text = text.substr(0, colon);
+  }
+  return config::parse_ip(text);
+}
+
+// Value of the "for" parameter of one element of Forwarded, without quotes. Source: RFC 7239.
+std::string_view for_parameter(std::string_view element) {
+  while (!element.empty()) {
+    const size_t semicolon = element.find(';');
+    const std::string_view pair = http::trim(element.substr(0, semicolon));
+    if (pair.size() > 4 && http::equals_ignore_case(pair.substr(0, 4), "for=")) {
+      std::string_view value = pair.substr(4);
+      if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
+        value = value.substr(1, value.size() - 2);
+      }
+      return value;
+    }
+    if (semicolon == std::string_view::npos) break;
+    element.remove_prefix(semicolon + 1);
+  }
+  return {};
+}
+
+}  // namespace
+
+ClientAddressRule::ClientAddressRule(const config::Listener& listener)
+    : source_(listener.client_address),
+      trusted_(config::CidrSet::parse(listener.trusted_proxies)),
+      // A Unix socket is as private as its file: whoever may open it is a proxy of this machine.
+      trusts_unix_(listener.address.starts_with("unix:")) {}
+
+bool ClientAddressRule::trusts(const net::SocketAddress& peer) const {
+  return peer.is_ip() ? trusted_.contains(address_of(peer)) : trusts_unix_;
+}
+
+config::IpAddress ClientAddressRule::client_of(const net::ClientConnection& connection,
+                                               const http::RequestHead& head) const {
+  const IpAddress peer = address_of(connection.peer);
+  if (source_ == ClientAddress::socket || !trusts(connection.peer)) return peer;
+  switch (source_) {
+    case ClientAddress::proxy_protocol:
+      return connection.announced.is_ip() ? address_of(connection.announced) : peer;
+    case ClientAddress::x_forwarded_for: {
+      // Several fields are one list: walk them from the last to the first.
+      IpAddress client = peer;
+      for (size_t i = head.fields.size(); i-- > 0;) {
+        if (head.fields[i].id != http::FieldName::x_forwarded_for) continue;
+        client = from_list(head.fields[i].value, client);
+        if (!trusted_.contains(client)) break;
+      }
+      return client;
+    }
+    case ClientAddress::forwarded:
+      return from_forwarded(head.fields, peer);
+    case ClientAddress::cf_connecting_ip:
+      return config::parse_ip(head.value(http::FieldName::cf_connecting_ip)).value_or(peer);
+    case ClientAddress::x_real_ip:
+      return config::parse_ip(head.value(http::FieldName::x_real_ip)).value_or(peer);
+    case ClientAddress::socket:
+      break;
+  }
+  return peer;
+}
+
+IpAddress ClientAddressRule::from_list(std::string_view list, const IpAddress& peer) const {
+  IpAddress client = peer;
+  while (!list.empty()) {
+    const size_t comma = list.rfind(',');
+    const std::string_view hop = comma == std::string_view::npos ? list : list.substr(comma + 1);
+    const std::optional<IpAddress> address = parse_hop(hop);
+    if (!address) return client;  // What stands left of garbage is not to be believed either.
+    client = *address;
+    if (!trusted_.contains(client) || comma == std::string_view::npos) return client;
+    list = list.substr(0, comma);
+  }
+  return client;
+}
+
+IpAddress ClientAddressRule::from_forwarded(http::Fields fields, const IpAddress& peer) const {
+  IpAddress client = peer;
+  for (size_t i = fields.size(); i-- > 0;) {
+    if (fields[i].id != http::FieldName::forwarded) continue;
+    std::vector<std::string_view> elements;
+    for (http::ListMembers list{fields[i].value}; list.next();)
+      elements.push_back(list.member());
+    for (size_t j = elements.size(); j-- > 0;) {
+      const std::optional<IpAddress> address = parse_hop(for_parameter(elements[j]));
+      if (!address) return client;
+      client = *address;
+      if (!trusted_.contains(client)) return client;
+    }
+  }
+  return client;
+}
+
+}  // namespace weir::gateway

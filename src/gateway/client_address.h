@@ -1,0 +1,41 @@
+#pragma once
+// Who the client is: the address that limits, rules and statistics go by.
+//
+// A header is believed only where the listener says which one and the socket's peer is one of its
+// trusted proxies; in a chain of hops, the rightmost one that is not trusted is the client, because
+// everything left of it is whatever that hop claimed.
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "config/ip.h"
+#include "http/request_head.h"
+#include "net/exchange_stream.h"
+
+namespace weir::gateway {
+
+// One listener's rule, compiled.
+// Threading: immutable after construction.
+class ClientAddressRule {
+ public:
+  explicit ClientAddressRule(const config::Listener& listener);
+
+  bool trusts(const net::SocketAddress& peer) const;
+  config::ClientAddress source() const { return source_; }
+
+  // The client's address; zero for the peers of a Unix socket that nothing says more about.
+  config::IpAddress client_of(const net::ClientConnection& connection,
+                              const http::RequestHead& head) const;
+
+ private:
+  config::IpAddress from_list(std::string_view list, const config::IpAddress& peer) const;
+  config::IpAddress from_forwarded(http::Fields fields, const config::IpAddress& peer) const;
+
+  config::ClientAddress source_;
+  config::CidrSet trusted_;
+  bool trusts_unix_ = false;
+};
+
+}  // namespace weir::gateway

@@ -1,0 +1,118 @@
+#include "gateway/endpoint_table.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+namespace weir::gateway {
+namespace {
+
+constexpr uint16_t kHttpPort = 80;
+
+std::string host_field(const config::Upstream& upstream) {
+  if (!upstream.unix_path.empty()) return "localhost";
+  const bool v6 = upstream.host.find(':') != std::string::npos;
+  std::string host = v6 ? "[" + upstream.host + "]" : upstream.host;
+  if (upstream.port != kHttpPort) host += fmt::format(":{}", upstream.port);
+  return host;
+}
+
+std::vector<net::SocketAddress> addresses_of(const config::Upstream& upstream,
+                                             const Addresses& addresses) {
+  if (!upstream.unix_path.empty()) return {net::SocketAddress::unix_socket(upstream.unix_path)};
+  std::vector<config::IpAddress> ips;
+  if (const auto literal = config::parse_ip(upstream.host)) {
+    ips.push_back(*literal);
+  } else if (const auto found = addresses.find(upstream.host); found != addresses.end()) {
+    ips = found->second;
+  }
+  std::vector<net::SocketAddress> result;
+  for (const config::IpAddress& ip : ips) {
+    result.push_back(net::SocketAddress::ip(net::IpAddress{ip.bytes}, upstream.port));
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<std::string> EndpointTable::names(const config::Config& config) {
+  std::set<std::string> names;
+  for (const config::Route& route : config.routes) {
+    if (!route.enabled) continue;
+    for (const config::Upstream& upstream : route.upstreams) {
+      if (upstream.unix_path.empty() && !config::parse_ip(upstream.host)) {
+        names.insert(upstream.host);
+      }
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+std::shared_ptr<const Snapshot> EndpointTable::build(std::shared_ptr<const config::Config> config,
+                                                     uint64_t version, const Addresses& addresses) {
+  auto snapshot = std::make_unique<Snapshot>(config, version);
+  for (const config::Listener& listener : config->traffic) {
+    snapshot->client_addresses.emplace_back(listener);
+  }
+  for (const config::Route& route : config->routes) {
+    snapshot->targets.push_back(route.enabled ? targets_of(*config, route, addresses)
+                                              : RouteTargets{});
+  }
+  return snapshot;
+}
+
+RouteTargets EndpointTable::targets_of(const config::Config& config, const config::Route& route,
+                                       const Addresses& addresses) {
+  RouteTargets targets;
+  targets.timeouts = {.connect = route.timeouts.connect,
+                      .first_byte = route.timeouts.first_byte,
+                      .idle = route.timeouts.idle,
+                      .keep_alive = config.limits.upstream_idle_timeout};
+  struct Found {
+    const config::Upstream* upstream;
+    net::SocketAddress address;
+    uint32_t weight;
+  };
+  std::vector<Found> all;
+  for (const config::Upstream& upstream : route.upstreams) {
+    const auto found = addresses_of(upstream, addresses);
+    // The weight is the upstream's, however many addresses its name has.
+    for (const net::SocketAddress& address : found) {
+      const auto share = static_cast<uint32_t>(found.size());
+      all.push_back({&upstream, address, std::max(1U, upstream.weight * 100 / share)});
+    }
+  }
+  std::vector<uint32_t> weights;
+  for (Found& found : all) {
+    targets.hosts.push_back(host_field(*found.upstream));
+    targets.endpoints.push_back(
+        &intern(route, *found.upstream, std::move(found.address), all.size() == 1));
+    weights.push_back(found.weight);
+  }
+  targets.schedule = make_schedule(weights);
+  return targets;
+}
+
+net::Endpoint& EndpointTable::intern(const config::Route& route, const config::Upstream& upstream,
+                                     net::SocketAddress address, bool only_one) {
+  net::Endpoint::Options options;
+  options.connections_max = route.max_connections;
+  // Without an alternative, ejecting would only turn slow failures into certain ones.
+  options.failures_max = only_one ? 0 : route.passive_health.failures;
+  options.ejected_for = route.passive_health.ejected_for;
+  const std::string key =
+      fmt::format("{}\n{}\n{}\n{}\n{}\n{}", route.id, upstream.url, net::to_string(address),
+                  options.connections_max, options.failures_max, options.ejected_for.count());
+  net::Endpoint*& endpoint = by_key_[key];
+  if (endpoint == nullptr) {
+    const auto index = static_cast<uint32_t>(endpoints_.size());
+    std::string name = fmt::format("{} {} ({})", route.id, upstream.url, net::to_string(address));
+    endpoints_.push_back(
+        std::make_unique<net::Endpoint>(index, std::move(address), std::move(name), options));
+    endpoint = endpoints_.back().get();
+  }
+  return *endpoint;
+}
+
+}  // namespace weir::gateway

@@ -1,0 +1,46 @@
+#pragma once
+// All endpoints of the node, and the step from a configuration to a Snapshot.
+//
+// An endpoint outlives the configurations that name it: the same route, address and options mean
+// the same object, so connections, counts and health survive a change of anything else.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "gateway/snapshot.h"
+#include "net/endpoint.h"
+
+namespace weir::gateway {
+
+// What name look-ups found, by host name. A name that is missing, or has no addresses, does not
+// resolve: its upstreams are left out, and a route without any answers 503.
+using Addresses = std::map<std::string, std::vector<config::IpAddress>>;
+
+// Ownership: owns every endpoint for the life of the process: loops hold plain pointers.
+// Threading: the control thread.
+// Limits: grows by the distinct (route id, address, options) ever configured or resolved.
+class EndpointTable {
+ public:
+  std::shared_ptr<const Snapshot> build(std::shared_ptr<const config::Config> config,
+                                        uint64_t version, const Addresses& addresses);
+
+  const std::vector<std::unique_ptr<net::Endpoint>>& endpoints() const { return endpoints_; }
+
+  // Host names that `config` wants looked up; addresses need none.
+  static std::vector<std::string> names(const config::Config& config);
+
+ private:
+  net::Endpoint& intern(const config::Route& route, const config::Upstream& upstream,
+                        net::SocketAddress address, bool only_one);
+  RouteTargets targets_of(const config::Config& config, const config::Route& route,
+                          const Addresses& addresses);
+
+  std::vector<std::unique_ptr<net::Endpoint>> endpoints_;
+  std::map<std::string, net::Endpoint*> by_key_;
+};
+
+}  // namespace weir::gateway

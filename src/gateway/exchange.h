@@ -1,0 +1,156 @@
+#pragma once
+// One request and its response: the state between the two streams, and the one event that records
+// it.
+//
+//   begin ──stages──► answered here (refused, redirect, preflight) ───────────────────► answered
+//     │                                                                                   ▲
+//     └─► asking ──a connection──► sent ──head──► responding ──last piece, finish()───────┤
+//           ▲  │                    │  │              │                                   │
+//           │  └─ waiting for one   │  └─ failed ─────┼─► 502/503/504, or cut ────────────┤
+//           └──────── retry ────────┘                 └─101─► tunnel ─────────────────────┘
+//
+// P1 lives in on_commit(): the codec calls it immediately before the system call that can complete
+// the response, and the event is in the ring when it returns.
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "gateway/failure.h"
+#include "gateway/gateway.h"
+#include "gateway/headers.h"
+#include "net/byte_queue.h"
+#include "net/exchange_stream.h"
+#include "traffic/event.h"
+
+namespace weir::gateway {
+
+// Ownership: the gateway's, which reuses it. Borrows both streams until they say that they are
+// gone. Threading: home loop only. Limits: keeps one request head, at most retry_buffer_bytes of
+// the body (and, while it has no
+//   upstream, net::kQueuedBytesHigh), and no part of the response.
+class Exchange final : public net::ServerStreamHandler, public net::ClientStreamHandler {
+ public:
+  explicit Exchange(Gateway& gateway);
+  ~Exchange() override = default;
+
+  void begin(net::ServerStream& server, net::ClientConnection& connection,
+             const http::RequestHead& head);
+  void begin_malformed(net::ServerStream& server, net::ClientConnection& connection,
+                       http::Malformed kind);
+
+ private:
+  friend class Gateway;
+
+  enum class State : uint8_t { unused, asking, waiting, sent, responding, tunnel, answered };
+
+  // The stages.
+  void start(net::ServerStream& server, net::ClientConnection& connection);
+  void run_stages(const http::RequestHead& head);
+  bool take_path(const http::RequestHead& head);
+  bool answer_health(const http::RequestHead& head);
+  void identify_client(const http::RequestHead& head);
+  void identify(const config::IpAddress& client);
+  bool match_route(const http::RequestHead& head);
+  bool answer_redirect();
+  bool answer_preflight(const http::RequestHead& head);
+  void copy_request(const http::RequestHead& head);
+
+  // Towards the upstream.
+  void ask_upstream();
+  void send_to(net::ClientStream& client, size_t endpoint);
+  size_t next_endpoint();
+  bool can_replay(bool sent) const;
+  void retry_or_fail(const Failure& failure, bool may_retry);
+  void wait_for(std::chrono::milliseconds delay);
+  void stop_waiting();
+
+  // Towards the client.
+  void refuse(const Failure& failure);
+  void respond_json(int status, std::string_view body);
+  void respond_fields(int status, http::Fields fields, std::string_view body);
+  void add_cors(std::vector<http::Field>& fields) const;
+  void cut(traffic::Outcome outcome);
+  void touch_tunnel();
+  void arm_deadline();
+
+  // The record.
+  void record(uint64_t bytes_in, uint64_t bytes_out);
+  void end();
+
+  // net::ServerStreamHandler:
+  void on_request_body(std::string_view piece, bool last) override;
+  void on_request_pause() override;
+  void on_request_broken(http::Malformed kind) override;
+  void on_drained() override;
+  void on_commit(uint64_t bytes_out, bool open_ended) override;
+  void on_answered(bool aborted_after_commit) override;
+  void on_client_gone(bool timed_out, uint64_t bytes_in, uint64_t bytes_out) override;
+  void on_deadline() override;
+
+  // net::ClientStreamHandler:
+  void on_interim(const http::ResponseHead& head) override;
+  void on_response(const http::ResponseHead& head) override;
+  void on_response_body(std::string_view piece, bool last, http::Fields trailers) override;
+  void on_response_pause() override;
+  void on_upstream_drained() override;
+  void on_upstream_failure(net::UpstreamFailure failure, bool sent, bool reused) override;
+
+  Gateway& gateway_;
+  net::ServerStream* server_ = nullptr;
+  net::ClientConnection* connection_ = nullptr;
+  net::ClientStream* client_ = nullptr;
+  Gateway::Active* active_ = nullptr;
+  const config::Route* route_ = nullptr;
+  const routing::Route* entry_ = nullptr;  // The route in its table.
+  size_t pool_index_ = 0;                  // The gateway's.
+
+  State state_ = State::unused;
+  bool recorded_ = true;  // False for what Weir answers about itself.
+  bool committed_ = false;
+  bool head_request_ = false;
+  bool idempotent_ = false;
+  bool body_done_ = true;
+  bool body_overflowed_ = false;  // The replay buffer no longer holds the whole body.
+  bool fresh_only_ = false;       // The next attempt takes a new connection.
+  bool counted_retrying_ = false;
+  bool counted_tunnel_ = false;
+  bool interim_continue_ = false;  // The client waits for a 100.
+
+  traffic::EventId id_;
+  base::Wall arrived_at_;
+  base::Monotonic arrived_;
+  base::Monotonic asked_;  // When the first byte went to the current upstream.
+  base::Monotonic total_deadline_ = base::Monotonic::max();
+  base::Monotonic step_deadline_ = base::Monotonic::max();  // Waiting for a connection, a retry.
+  base::Monotonic tunnel_end_ = base::Monotonic::max();
+  base::Monotonic waiting_since_;
+  net::Endpoint* waits_on_ = nullptr;
+
+  int status_ = 0;
+  uint16_t flags_ = 0;
+  uint8_t attempts_ = 0;
+  traffic::Outcome outcome_ = traffic::Outcome::refused;
+  uint64_t upstream_us_ = 0;
+  uint64_t body_bytes_ = 0;
+  http::BodyKind body_kind_ = http::BodyKind::none;
+  uint64_t content_length_ = 0;
+
+  // Views into store_.
+  FieldStore store_;
+  std::string_view method_;
+  std::string_view path_;
+  std::string_view target_;  // For the upstream: path and query.
+  std::string_view query_;   // With its '?', or empty.
+  std::string_view user_agent_;
+  std::string_view request_id_;
+  std::string_view upgrade_;
+  std::string_view host_;
+  std::string_view origin_;
+  std::array<char, 34> id_text_{};
+
+  net::ByteQueue body_;  // Body bytes for a first send or a replay.
+};
+
+}  // namespace weir::gateway

@@ -1,0 +1,107 @@
+#include "gateway/failure.h"
+
+namespace weir::gateway {
+namespace {
+
+std::string_view message_of(std::string_view code) {
+  struct Message {
+    std::string_view code;
+    std::string_view text;
+  };
+  static constexpr Message kMessages[] = {
+      {"no_route", "No route matches this request."},
+      {"method_not_allowed", "CONNECT and TRACE are not served."},
+      {"body_too_large", "The request body is larger than this route allows."},
+      {"no_upstream", "No upstream of this route can be reached now."},
+      {"upstream_busy", "All connections to the upstream are in use."},
+      {"too_many_tunnels", "The limit of open tunnels is reached."},
+      {"total_timeout", "The exchange took longer than this route allows."},
+      {"upstream_refused", "The upstream refused the connection."},
+      {"upstream_closed", "The upstream closed the connection without an answer."},
+      {"upstream_malformed", "The upstream's answer is not valid HTTP."},
+      {"upstream_connect_timeout", "The upstream did not accept the connection in time."},
+      {"upstream_timeout", "The upstream did not answer in time."},
+      {"incomplete", "The request did not arrive in full in time."},
+  };
+  for (const Message& message : kMessages) {
+    if (message.code == code) return message.text;
+  }
+  return "The request is not valid HTTP, or could be read in two ways.";
+}
+
+void append_json(std::string& out, std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      out.append("\\u00");
+      out += kHex[byte >> 4U];
+      out += kHex[byte & 0xfU];
+    } else {
+      out += c;
+    }
+  }
+}
+
+}  // namespace
+
+Failure failure_of(http::Malformed kind) {
+  if (kind == http::Malformed::incomplete) return {408, http::name(kind), "Request Timeout"};
+  const int status = http::status_of(kind);
+  switch (status) {
+    case 413:
+      return kBodyTooLarge;
+    case 414:
+      return {status, http::name(kind), "URI Too Long"};
+    case 431:
+      return {status, http::name(kind), "Request Header Fields Too Large"};
+    case 501:
+      return {status, http::name(kind), "Not Implemented"};
+    case 505:
+      return {status, http::name(kind), "HTTP Version Not Supported"};
+    default:
+      return {status, http::name(kind), "Bad Request"};
+  }
+}
+
+Failure failure_of(net::UpstreamFailure failure) {
+  constexpr std::string_view kProxyError = "Proxy request failed.";
+  switch (failure) {
+    case net::UpstreamFailure::refused:
+      return {502, "upstream_refused", kProxyError};
+    case net::UpstreamFailure::connect_timeout:
+      return {504, "upstream_connect_timeout", kProxyError};
+    case net::UpstreamFailure::first_byte_timeout:
+    case net::UpstreamFailure::idle_timeout:
+      return {504, "upstream_timeout", kProxyError};
+    case net::UpstreamFailure::malformed:
+      return {502, "upstream_malformed", kProxyError};
+    case net::UpstreamFailure::closed:
+    case net::UpstreamFailure::truncated:
+      break;
+  }
+  return {502, "upstream_closed", kProxyError};
+}
+
+void append_body(std::string& out, const Failure& failure, std::string_view request_id,
+                 std::string_view route_pattern) {
+  const auto member = [&out](std::string_view name, std::string_view value) {
+    out += out.back() == '{' ? "\"" : ",\"";
+    out += name;
+    out += "\":\"";
+    append_json(out, value);
+    out += '"';
+  };
+  out += '{';
+  member("error", failure.error);
+  member("code", failure.code);
+  member("message", message_of(failure.code));
+  if (!route_pattern.empty()) member("route", route_pattern);
+  member("requestId", request_id);
+  out += '}';
+}
+
+}  // namespace weir::gateway

@@ -1,0 +1,50 @@
+#pragma once
+// One version of everything that decides about requests: the configuration, its route table and
+// where the upstreams are. Immutable; the control thread publishes a new one to every loop, and
+// each exchange stays with the one that it began with.
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "config/config.h"
+#include "gateway/client_address.h"
+#include "net/endpoint.h"
+#include "net/http1_client.h"
+#include "routing/route_table.h"
+
+namespace weir::gateway {
+
+// Where the requests of one route go.
+struct RouteTargets {
+  std::vector<net::Endpoint*> endpoints;  // All addresses of all upstreams; empty: none resolves.
+  // Host field value per endpoint ("host[:port]" as the upstream's URL says).
+  std::vector<std::string> hosts;
+  // Indexes of `endpoints`, each as often as its weight says, spread evenly.
+  std::vector<uint16_t> schedule;
+  net::ClientTimeouts timeouts;
+};
+
+// Spreads `weights[i]` turns of each i over one round, so that no endpoint gets its turns in a row.
+// Limits: rounds of at most kScheduleMax turns; larger weights are scaled down, none to zero.
+// Source: the smooth weighted round robin of nginx (2012).
+inline constexpr size_t kScheduleMax = 4096;
+std::vector<uint16_t> make_schedule(const std::vector<uint32_t>& weights);
+
+// Threading: immutable after construction: any thread.
+// Ownership: owns all but the endpoints, which the node's endpoint table keeps for as long as any
+//   snapshot that names them is in use.
+struct Snapshot {
+  Snapshot(std::shared_ptr<const config::Config> configuration, uint64_t version_number)
+      : config(*configuration), version(version_number), routes(std::move(configuration)) {}
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  const config::Config& config;  // Kept alive by `routes`.
+  const uint64_t version;
+  const routing::RouteTable routes;
+  std::vector<RouteTargets> targets;                // By index in config.routes.
+  std::vector<ClientAddressRule> client_addresses;  // By listener.
+};
+
+}  // namespace weir::gateway
