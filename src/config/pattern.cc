@@ -1,5 +1,6 @@
 #include "config/pattern.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace weir::config {
@@ -42,10 +43,17 @@ void append_escape(std::string& out, uint8_t byte) {
   out += kDigits[byte & 15U];
 }
 
-// Whether a segment is "." or ".." once path parameters are cut off.
-bool is_dot_segment(std::string_view segment) {
-  const std::string_view name = segment.substr(0, segment.find(';'));
-  return name == "." || name == "..";
+// Whether a segment is "." or "..", or would be one once "%2F" is decoded or parameters are cut
+// off: no normalised path holds such a segment.
+bool has_dot_segment(std::string_view segment) {
+  while (true) {
+    const size_t slash = segment.find("%2F");
+    std::string_view name = segment.substr(0, slash);
+    name = name.substr(0, std::min(name.find(';'), name.find("%3B")));
+    if (name == "." || name == "..") return true;
+    if (slash == std::string_view::npos) return false;
+    segment.remove_prefix(slash + 3);
+  }
 }
 
 Result<std::string> normalize_segment(std::string_view text) {
@@ -66,17 +74,19 @@ Result<std::string> normalize_segment(std::string_view text) {
         append_escape(out, byte);
       }
       at += 2;
-    } else if (static_cast<uint8_t>(c) >= 0x80) {
-      append_escape(out, static_cast<uint8_t>(c));
     } else if (is_path_char(c)) {
       out += c;
     } else if (c == '?' || c == '#') {
       return invalid("a query or fragment; only paths are matched");
+    } else if (c == '\\') {
+      return invalid("a backslash");
+    } else if (static_cast<uint8_t>(c) < 0x20 || c == 0x7f) {
+      return invalid("a control character");
     } else {
-      return invalid("a character that no path contains; write it as %-escape");
+      append_escape(out, static_cast<uint8_t>(c));
     }
   }
-  if (is_dot_segment(out)) return invalid("a '.' or '..' segment");
+  if (has_dot_segment(out)) return invalid("a '.' or '..' segment");
   return out;
 }
 

@@ -78,6 +78,7 @@ TEST(PatternTest, LiteralTextIsNormalisedLikeAPath) {
   EXPECT_EQ(parse_pattern("/%41%7e/*").value().literal_prefix, "/A~/");
   EXPECT_EQ(parse_pattern("/a%2fb").value().literal_prefix, "/a%2Fb");
   EXPECT_EQ(parse_pattern("/caf\xc3\xa9/*").value().literal_prefix, "/caf%C3%A9/");
+  EXPECT_EQ(parse_pattern("/a b|c").value().literal_prefix, "/a%20b%7Cc");
   EXPECT_EQ(parse_pattern("/%2a").value().literal_prefix, "/%2A");
 }
 
@@ -93,8 +94,10 @@ TEST(PatternTest, RefusesWhatNoPathContains) {
   EXPECT_EQ(refusal("/a%zz"), "an invalid %-escape");
   EXPECT_EQ(refusal("/a%00"), "an escaped control character");
   EXPECT_EQ(refusal("/a%5c"), "an escaped backslash");
-  EXPECT_EQ(refusal("/a\\b"), "a character that no path contains; write it as %-escape");
-  EXPECT_EQ(refusal("/a b"), "a character that no path contains; write it as %-escape");
+  EXPECT_EQ(refusal("/a/x%2F..;y"), "a '.' or '..' segment");
+  EXPECT_EQ(refusal("/a/..%3Bx/b"), "a '.' or '..' segment");
+  EXPECT_EQ(refusal("/a\\b"), "a backslash");
+  EXPECT_EQ(refusal("/a\tb"), "a control character");
 }
 
 TEST(PatternTest, LimitsBytesAndSegments) {

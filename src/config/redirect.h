@@ -19,7 +19,8 @@ struct LocationPart {
 
 inline constexpr size_t kLocationBytesMax = 2048;
 
-// Literal text (visible ASCII) with `$path`, `$query` and `$$`. Errors: invalid_input,
+// Literal text (visible ASCII) with `$path`, `$query` and `$$`, beginning with '/', "$path" or
+// "http(s)://HOST", so that no request can choose the host it is sent to. Errors: invalid_input,
 // limit_exceeded; `what` completes "the location has ...".
 base::Result<std::vector<LocationPart>> parse_location(std::string_view text);
 
