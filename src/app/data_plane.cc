@@ -1,13 +1,13 @@
 #include "app/data_plane.h"
 
-#include <condition_variable>
-#include <mutex>
+#include <cerrno>
 #include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
 
+#include "base/rendezvous.h"
 #include "net/socket.h"
 
 namespace weir::app {
@@ -62,16 +62,10 @@ base::Status DataPlane::listen(const net::SocketAddress& address, net::ListenerO
     const os::Fd listener = WEIR_TRY(net::listen_on(address, net::PortSharing::exclusive));
     return listen(listener, options);
   }
-  // First without sharing, to prove that nobody else owns the port: with SO_REUSEPORT a second
-  // process of the same user would silently get half of the connections.
-  net::SocketAddress bound = address;
-  {
-    const os::Fd probe = WEIR_TRY(net::listen_on(address, net::PortSharing::exclusive));
-    bound = net::local_address(probe.get());
-  }
+  const net::SocketAddress bound = WEIR_TRY(net::prove_free(address));
   for (const auto& data_loop : loops_) {
-    WEIR_TRY(data_loop->server.listen(WEIR_TRY(net::listen_on(bound, net::PortSharing::reuse)),
-                                      options));
+    os::Fd listener = WEIR_TRY(net::listen_on(bound, net::PortSharing::reuse));
+    WEIR_TRY(data_loop->server.listen(std::move(listener), options));
   }
   return {};
 }
@@ -102,35 +96,23 @@ void DataPlane::start(std::shared_ptr<const gateway::Snapshot> snapshot) {
 
 std::vector<bool> DataPlane::on_all(std::function<void(DataLoop&, size_t)> function,
                                     std::chrono::milliseconds patience) {
-  struct Wait {
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::vector<bool> done;
-    size_t left = 0;
-    std::function<void(DataLoop&, size_t)> function;
-  };
   // Shared with the posts: a stalled loop may run its own long after this call has given up.
-  const auto wait = std::make_shared<Wait>();
-  wait->done.resize(loops_.size());
-  wait->left = loops_.size();
-  wait->function = std::move(function);
+  const auto rendezvous = std::make_shared<base::Rendezvous>(loops_.size());
+  const auto shared =
+      std::make_shared<const std::function<void(DataLoop&, size_t)>>(std::move(function));
   for (size_t i = 0; i < loops_.size(); ++i) {
     DataLoop& data_loop = *loops_[i];
-    const auto run = [wait, &data_loop, i] {
-      wait->function(data_loop, i);
-      const std::lock_guard lock{wait->mutex};
-      wait->done[i] = true;
-      if (--wait->left == 0) wait->changed.notify_one();
+    const auto run = [rendezvous, shared, &data_loop, i] {
+      (*shared)(data_loop, i);
+      rendezvous->arrive(i);
     };
     if (!running_) {
       run();
     } else {
-      [[maybe_unused]] const bool sent = data_loop.loop->post(run);  // Not sent: not done.
+      [[maybe_unused]] const bool sent = data_loop.loop->post(run);  // Not sent: not arrived.
     }
   }
-  std::unique_lock lock{wait->mutex};
-  wait->changed.wait_for(lock, patience, [&] { return wait->left == 0; });
-  return wait->done;
+  return rendezvous->wait(patience);
 }
 
 std::vector<uint32_t> DataPlane::publish(std::shared_ptr<const gateway::Snapshot> snapshot,

@@ -43,6 +43,19 @@ Error listen_error(int code) {
 
 }  // namespace
 
+base::Result<SocketAddress> prove_free(const SocketAddress& address) {
+  const os::Fd socket{::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  if (!socket.valid()) return listen_error(errno);
+  set_option(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (address.family() == AF_INET6) set_option(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  sockaddr_storage storage;
+  const socklen_t bytes = address.to_system(storage);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&storage), bytes) != 0) {
+    return listen_error(errno);
+  }
+  return local_address(socket.get());
+}
+
 base::Result<os::Fd> listen_on(const SocketAddress& address, PortSharing sharing) {
   os::Fd socket{::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!socket.valid()) return listen_error(errno);

@@ -19,6 +19,11 @@ enum class PortSharing : uint8_t {
   reuse,      // SO_REUSEPORT: one descriptor per loop, balanced by the kernel.
 };
 
+// Proves that nobody listens on `address`, and returns it with the port that the kernel chose if it
+// said 0. With SO_REUSEPORT alone, a second process of the same user would silently get a share of
+// the connections. Requires an IP address. Errors: as listen_on().
+base::Result<SocketAddress> prove_free(const SocketAddress& address);
+
 // A listening socket. A Unix socket's stale path (nobody listens behind it) is replaced.
 // Errors (Origin::self): conflict (address in use), invalid_input (not an address of this machine),
 //   unavailable (anything else; see os_errno).
