@@ -153,4 +153,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   net::ByteQueue body_;  // Body bytes for a first send or a replay.
 };
 
+// Never negative. For the durations of an event.
+uint64_t microseconds_between(base::Monotonic from, base::Monotonic to);
+
 }  // namespace weir::gateway

@@ -1,0 +1,133 @@
+// The answers that an exchange gives by itself: redirects, preflights, refusals.
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "base/assert.h"
+#include "gateway/exchange.h"
+#include "routing/rewrite.h"
+
+namespace weir::gateway {
+
+using http::FieldName;
+using traffic::Outcome;
+
+bool Exchange::answer_redirect() {
+  if (route_->redirect.status == 0) return false;
+  std::string& location = gateway_.text_scratch_;
+  const bool has_query = !query_.empty();
+  routing::redirect_location(*entry_, {path_, has_query ? query_.substr(1) : query_, has_query},
+                             location);
+  const http::Field field{http::text(FieldName::location), location, FieldName::location};
+  outcome_ = Outcome::complete;
+  respond_fields(route_->redirect.status, {&field, 1}, {});
+  return true;
+}
+
+// ---- CORS ----
+
+bool Exchange::answer_preflight(const http::RequestHead& head) {
+  if (!route_->cors.enabled || head.method_id != http::Method::options) return false;
+  if (origin_.empty() || !head.has(FieldName::access_control_request_method)) return false;
+  std::vector<http::Field>& fields = gateway_.fields_scratch_;
+  fields.clear();
+  add_cors(fields);
+  std::string& text = gateway_.text_scratch_;
+  text.clear();
+  const config::Cors& cors = route_->cors;
+  for (const std::string& method : cors.methods) {
+    if (!text.empty()) text += ", ";
+    text += method;
+  }
+  if (text.empty()) text = "GET, HEAD, POST, PUT, PATCH, DELETE";
+  const size_t methods_bytes = text.size();
+  for (const std::string& name : cors.headers) {
+    if (text.size() > methods_bytes) text += ", ";
+    text += name;
+  }
+  if (cors.headers.empty()) text += head.value(FieldName::access_control_request_headers);
+  const size_t headers_bytes = text.size() - methods_bytes;
+  text += std::to_string(cors.max_age.count());
+  const std::string_view all{text};
+  const auto add = [&](FieldName name, std::string_view value) {
+    fields.push_back({http::text(name), value, name});
+  };
+  if (!fields.empty()) {
+    add(FieldName::access_control_allow_methods, all.substr(0, methods_bytes));
+    if (headers_bytes > 0) {
+      add(FieldName::access_control_allow_headers, all.substr(methods_bytes, headers_bytes));
+    }
+    add(FieldName::access_control_max_age, all.substr(methods_bytes + headers_bytes));
+  }
+  outcome_ = Outcome::complete;
+  respond_fields(204, fields, {});
+  return true;
+}
+
+// Nothing where the origin is not allowed: the browser then refuses by itself.
+void Exchange::add_cors(std::vector<http::Field>& fields) const {
+  const config::Cors& cors = route_->cors;
+  if (!cors.enabled || origin_.empty()) return;
+  const bool any = std::find(cors.origins.begin(), cors.origins.end(), "*") != cors.origins.end();
+  const bool listed =
+      std::find(cors.origins.begin(), cors.origins.end(), origin_) != cors.origins.end();
+  if (!any && !listed) return;
+  const bool star = any && !cors.credentials;
+  const auto add = [&](FieldName name, std::string_view value) {
+    fields.push_back({http::text(name), value, name});
+  };
+  add(FieldName::access_control_allow_origin, star ? std::string_view{"*"} : origin_);
+  if (cors.credentials) add(FieldName::access_control_allow_credentials, "true");
+  if (!star) add(FieldName::vary, "Origin");
+}
+
+// ---- Towards the client ----
+
+void Exchange::refuse(const Failure& failure) {
+  stop_waiting();
+  std::string& body = gateway_.text_scratch_;
+  body.clear();
+  append_body(body, failure, request_id_,
+              route_ != nullptr ? std::string_view{route_->pattern} : std::string_view{});
+  respond_json(failure.status, body);
+}
+
+void Exchange::respond_json(int status, std::string_view body) {
+  const http::Field type{http::text(FieldName::content_type), "application/json",
+                         FieldName::content_type};
+  respond_fields(status, {&type, 1}, body);
+}
+
+void Exchange::respond_fields(int status, http::Fields fields, std::string_view body) {
+  WEIR_ASSERT(client_ == nullptr);
+  std::array<http::Field, 16> all;
+  WEIR_ASSERT(fields.size() + 4 <= all.size());
+  size_t count = 0;
+  for (const http::Field& field : fields)
+    all[count++] = field;
+  all[count++] = {http::text(FieldName::date), gateway_.date_.at(gateway_.context_.loop.wall()),
+                  FieldName::date};
+  all[count++] = {http::text(FieldName::x_request_id), request_id_, FieldName::x_request_id};
+  if (status == 503)
+    all[count++] = {http::text(FieldName::retry_after), "1", FieldName::retry_after};
+  status_ = status;
+  state_ = State::answered;
+  const bool has_body = !head_request_ && status != 204 && status != 304;
+  server_->respond({.status = status,
+                    .fields = {all.data(), count},
+                    .has_body = has_body,
+                    .content_length = body.size()});
+  if (has_body) server_->send_body(body);
+  server_->finish({});  // May end this exchange: nothing after it.
+}
+
+// The client sees an incomplete response; the record says why.
+void Exchange::cut(Outcome outcome) {
+  outcome_ = outcome;
+  if (!committed_) record(server_->bytes_in(), server_->bytes_out());
+  server_->abort();
+  end();
+}
+
+}  // namespace weir::gateway
