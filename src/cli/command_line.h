@@ -1,0 +1,27 @@
+#pragma once
+// What the user typed, understood. Parsing only: the commands themselves are in app/.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace weir::cli {
+
+enum class Command { serve, demo, status, sql, kv_get, config_check };
+
+struct CommandLine {
+  Command command = Command::serve;
+  std::string config_file;          // serve, config check; empty: none given.
+  std::string data_dir = "./data";  // Every command that looks at a node.
+  std::string statement;            // sql
+  std::string key;                  // kv get
+  bool json = false;
+  std::optional<int> exit_code;  // Set: nothing to run, `message` says it all.
+  std::string message;           // Help, version, or what is wrong with the arguments.
+};
+
+// Never exits or prints by itself. Exit codes: 0 for help and version, 2 for arguments that make no
+// sense.
+CommandLine parse(const std::vector<std::string>& arguments, const std::string& version);
+
+}  // namespace weir::cli

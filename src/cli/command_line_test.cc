@@ -1,0 +1,41 @@
+#include "cli/command_line.h"
+
+#include <gtest/gtest.h>
+
+namespace weir::cli {
+namespace {
+
+TEST(CommandLineTest, UnderstandsEveryCommand) {
+  const auto serve = parse({"serve", "--data", "/d"}, "1");
+  EXPECT_FALSE(serve.exit_code.has_value()) << serve.message;
+  EXPECT_EQ(serve.command, Command::serve);
+  EXPECT_EQ(serve.data_dir, "/d");
+  const auto sql = parse({"sql", "SELECT 1", "--json"}, "1");
+  EXPECT_EQ(sql.command, Command::sql);
+  EXPECT_EQ(sql.statement, "SELECT 1");
+  EXPECT_TRUE(sql.json);
+  const auto kv = parse({"kv", "get", "snapshot:latest", "--data", "x"}, "1");
+  EXPECT_EQ(kv.command, Command::kv_get);
+  EXPECT_EQ(kv.key, "snapshot:latest");
+  EXPECT_EQ(parse({"config", "check", "f.toml"}, "1").command, Command::config_check);
+  EXPECT_EQ(parse({"status"}, "1").command, Command::status);
+  EXPECT_EQ(parse({"demo"}, "1").command, Command::demo);
+}
+
+TEST(CommandLineTest, HelpAndVersionEndWithZero) {
+  EXPECT_EQ(parse({"--version"}, "1.2.3").exit_code, 0);
+  EXPECT_NE(parse({"--version"}, "1.2.3").message.find("weir 1.2.3"), std::string::npos);
+  EXPECT_EQ(parse({"sql", "--help"}, "1").exit_code, 0);
+}
+
+TEST(CommandLineTest, NonsenseEndsWithTwoAndSaysWhy) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {}, {"fly"}, {"sql"}, {"serve", "--config", "/nonexistent"}, {"status", "--yaml"}}) {
+    const auto line = parse(arguments, "1");
+    EXPECT_EQ(line.exit_code, 2);
+    EXPECT_FALSE(line.message.empty());
+  }
+}
+
+}  // namespace
+}  // namespace weir::cli
