@@ -1,4 +1,8 @@
-# weir_module(<name> HEADERS ... [SOURCES ...] [DEPENDS ...] [LINKS ...] [TEST_LINKS ...] [TESTS ...] [FUZZERS ...])
+# Everything that `./dev test` also builds under ThreadSanitizer.
+add_custom_target(threads_tests)
+
+# weir_module(<name> HEADERS ... [SOURCES ...] [DEPENDS ...] [LINKS ...] [TEST_LINKS ...]
+#   [TESTS ...] [THREAD_TESTS ...] [FUZZERS ...])
 #
 # Declares one module: a directory under src/ whose headers are included as "<name>/x.h".
 #   HEADERS  public headers; each is also compiled alone, so it must be self-contained.
@@ -6,10 +10,12 @@
 #            tools/tidy.py rejects an #include that DEPENDS does not name.
 #   LINKS    third-party targets, private to the module.
 #   TEST_LINKS  modules and targets that only the tests use.
+#   THREAD_TESTS  like TESTS, and run under ThreadSanitizer too.
 #   TESTS    each x_test.cc becomes the ctest "<name>/x_test".
 #   FUZZERS  each x_fuzz.cc is always built as a corpus replay test; with WEIR_FUZZ also as a fuzzer.
 function(weir_module name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HEADERS;SOURCES;DEPENDS;LINKS;TEST_LINKS;TESTS;FUZZERS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" ""
+    "HEADERS;SOURCES;DEPENDS;LINKS;TEST_LINKS;TESTS;THREAD_TESTS;FUZZERS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "weir_module(${name}): unknown arguments: ${arg_UNPARSED_ARGUMENTS}")
   endif()
@@ -40,11 +46,15 @@ function(weir_module name)
     target_link_libraries(${target} PRIVATE ${arg_LINKS})
   endif()
 
-  foreach(source IN LISTS arg_TESTS)
+  foreach(source IN LISTS arg_TESTS arg_THREAD_TESTS)
     get_filename_component(test ${source} NAME_WE)
     add_executable(${name}_${test} ${source})
     target_link_libraries(${name}_${test} PRIVATE weir::${name} ${arg_TEST_LINKS} GTest::gtest_main)
     add_test(NAME ${name}/${test} COMMAND ${name}_${test})
+    if(source IN_LIST arg_THREAD_TESTS)
+      set_tests_properties(${name}/${test} PROPERTIES LABELS threads)
+      add_dependencies(threads_tests ${name}_${test})
+    endif()
   endforeach()
   foreach(source IN LISTS arg_FUZZERS)
     get_filename_component(fuzzer ${source} NAME_WE)
