@@ -44,8 +44,8 @@ struct Read {
 // failing. Merged into the hourly rows in one transaction that stores its generation, so a side
 // seen twice is counted once.
 struct DegradedRow {
-  std::string path;      // `__other__` when the table was full.
-  int64_t hour = 0;      // Unix hours of the arrival.
+  std::string path;          // `__other__` when the table was full.
+  int64_t hour = 0;          // Unix hours of the arrival.
   bool totals_only = false;  // Counted here by configuration (stats.detail = false), not by need:
                              // such a row is complete, so what it touches is not `partial`.
   uint64_t requests = 0;

@@ -333,6 +333,13 @@ void PathCollector::release(uint64_t generation) {
   }
 }
 
+bool PathCollector::empty() const {
+  for (size_t i = 0; i < kSides; ++i) {
+    if (parts_of(side_at(i), size_).header->requests > 0) return false;
+  }
+  return true;
+}
+
 void PathCollector::mark_synced() {
   std::memcpy(file_->bytes().data() + kSyncedAt, &kSyncedWord, sizeof kSyncedWord);
 }

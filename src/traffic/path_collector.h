@@ -104,6 +104,9 @@ class PathCollector {
   // Empties the closed side if it is of `generation`, and frees it. Anything else: no effect.
   void release(uint64_t generation);
 
+  // Nobody counts any more: does no side hold anything?
+  bool empty() const;
+
   // Nobody counts any more and the file is about to be synced: it may be believed even after a loss
   // of power. The last call.
   void mark_synced();

@@ -154,9 +154,10 @@ class RingReader {
   // wait for page faults. Blocks.
   base::Status prefault(size_t bytes);
 
-  uint64_t unread_bytes() const;                             // Committed, not given yet.
-  uint64_t last_sequence() const { return sequence_; }       // Given so far.
-  uint64_t corrupt_bytes() const { return corrupt_bytes_; }  // Skipped; counted once.
+  uint64_t unread_bytes() const;                                   // Committed, not given yet.
+  uint64_t last_sequence() const { return sequence_; }             // Given so far.
+  uint64_t synced_sequence() const { return released_sequence_; }  // At the last release().
+  uint64_t corrupt_bytes() const { return corrupt_bytes_; }        // Skipped; counted once.
 
  private:
   Ring& ring_;

@@ -1,0 +1,104 @@
+#include "journal/segment_journal.h"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "journal/testing/world.h"
+
+namespace weir::journal {
+namespace {
+
+using testing::World;
+
+size_t files_in(World& world, const std::string& prefix) {
+  const std::vector<std::string> paths = world.files.paths();
+  return static_cast<size_t>(std::count_if(paths.begin(), paths.end(), [&prefix](const auto& path) {
+    return path.starts_with(prefix);
+  }));
+}
+
+TEST(SegmentJournalTest, GivesTheConsumerWhatTheLoopsCommitted) {
+  World world;
+  ASSERT_TRUE(world.start());
+  for (int i = 0; i < 100; ++i)
+    world.commit(static_cast<uint16_t>(i % 2));
+  world.step();
+  world.consume(7);
+  world.check(World::Must::all);
+  EXPECT_EQ(world.lost, 0U);
+  EXPECT_EQ(world.positions[(Stream{1, 0})], 50U);
+  EXPECT_EQ(world.journal->status().backlog_records, 0U);
+}
+
+TEST(SegmentJournalTest, ShowsNothingBeforeItIsSynced) {
+  World world;
+  ASSERT_TRUE(world.start());
+  world.commit(0);
+  world.files.fail_kind(os::testing::Operation::sync);
+  world.step();
+  EXPECT_TRUE(world.journal->status().failing);
+  EXPECT_TRUE(world.journal->read({1, 0}, 1, 10).value().records.empty());
+  world.files.heal();
+  world.step();
+  const auto read = world.journal->read({1, 0}, 1, 10);
+  EXPECT_EQ(read.value().records.size(), 1U);
+  EXPECT_TRUE(read.value().at_end);
+  EXPECT_FALSE(read.value().closed);
+  EXPECT_FALSE(world.journal->status().failing);
+}
+
+TEST(SegmentJournalTest, TheSameReadCanBeRepeated) {
+  World world;
+  ASSERT_TRUE(world.start());
+  for (int i = 0; i < 10; ++i)
+    world.commit(0);
+  world.step();
+  for (const size_t records_max : {4U, 4U, 2U, 1U, 10U}) {
+    const Read read = world.journal->read({1, 0}, 3, records_max).value();
+    EXPECT_EQ(read.records.size(), std::min<size_t>(records_max, 8));
+    EXPECT_EQ(read.records.front().sequence, 3U);
+    EXPECT_EQ(read.next, 3 + read.records.size());
+  }
+}
+
+TEST(SegmentJournalTest, AKillLosesNothing) {
+  World world;
+  ASSERT_TRUE(world.start());
+  for (int i = 0; i < 10; ++i)
+    world.commit(0);
+  world.step();
+  for (int i = 0; i < 10; ++i)
+    world.commit(0);
+  world.kill();
+  ASSERT_TRUE(world.start());
+  EXPECT_EQ(world.journal->epoch(), 2U);
+  world.commit(0);
+  world.consume_all();
+  world.check(World::Must::all);
+  EXPECT_EQ(world.lost, 0U);
+  EXPECT_EQ(files_in(world, "data/rings/ring-00000001"), 0U);
+  EXPECT_EQ(files_in(world, "data/rings/paths-00000001"), 0U);
+  EXPECT_EQ(files_in(world, "data/journal/segment-00000001"), 0U);
+  EXPECT_EQ(world.journal->streams(), (std::vector<Stream>{{2, 0}, {2, 1}}));
+  const JournalStatus status = world.journal->status();
+  ASSERT_EQ(status.ended.size(), 2U);
+  EXPECT_EQ(status.ended[0].answered, 20U);
+  EXPECT_EQ(status.ended[0].synced, 10U);
+  EXPECT_EQ(status.ended[0].recovered_to, 20U);
+}
+
+TEST(SegmentJournalTest, AShutdownLeavesNoRing) {
+  World world;
+  ASSERT_TRUE(world.start());
+  world.commit(0);
+  ASSERT_TRUE(world.shut_down());
+  EXPECT_EQ(files_in(world, "data/rings/"), 0U);
+  world.lose_power(1);
+  ASSERT_TRUE(world.start());
+  world.consume_all();
+  world.check(World::Must::all);
+}
+
+}  // namespace
+}  // namespace weir::journal
