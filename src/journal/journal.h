@@ -45,7 +45,9 @@ struct Read {
 // seen twice is counted once.
 struct DegradedRow {
   std::string path;      // `__other__` when the table was full.
-  int64_t hour = 0;      // Unix hours.
+  int64_t hour = 0;      // Unix hours of the arrival.
+  bool totals_only = false;  // Counted here by configuration (stats.detail = false), not by need:
+                             // such a row is complete, so what it touches is not `partial`.
   uint64_t requests = 0;
   uint64_t errors = 0;
   uint64_t duration_us_sum = 0;

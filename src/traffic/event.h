@@ -45,10 +45,11 @@ enum class GeoAction : uint8_t { none, allowed, blocked, throttled };
 struct EventFlag {
   static constexpr uint16_t kPathTruncated = 1U << 0U;
   static constexpr uint16_t kUserAgentTruncated = 1U << 1U;
-  static constexpr uint16_t kMalformed = 1U << 2U;   // Path is `__malformed__`.
-  static constexpr uint16_t kUnrouted = 1U << 3U;    // No route matched.
-  static constexpr uint16_t kTotalsOnly = 1U << 4U;  // Counted in hourly rows; no detail row.
-  static constexpr uint16_t kSampledOut = 1U << 5U;  // Counted in hourly rows; no detail row.
+  static constexpr uint16_t kMalformed = 1U << 2U;       // Path is `__malformed__`.
+  static constexpr uint16_t kUnrouted = 1U << 3U;        // No route matched.
+  static constexpr uint16_t kTotalsOnly = 1U << 4U;      // Counted in hourly rows; no detail row.
+  static constexpr uint16_t kSampledOut = 1U << 5U;      // Counted in hourly rows; no detail row.
+  static constexpr uint16_t kShortTruncated = 1U << 6U;  // Set by encode(), like the first two.
 };
 
 // All views are borrowed: on the way in they live until commit() returns, out of decode() as long
@@ -84,11 +85,13 @@ struct Event {
 // Largest encoded event, all strings at their limits.
 inline constexpr size_t kEventBytesMax = 4096;
 
-// Writes the event to `out` (at least kEventBytesMax bytes) and returns the bytes used. Strings
-// over their limit are cut and flagged; invalid UTF-8 is kept as it is. Never fails.
+// Writes the event to `out` and returns the bytes used: about 60 and the strings. Strings over
+// their limit are cut and flagged; invalid UTF-8 is kept as it is. Never fails, never allocates.
+// Requires out.size() >= kEventBytesMax.
 size_t encode(const Event& event, std::span<char> out);
 
-// Errors: corrupt (the bytes are no event of a known version).
+// Errors: corrupt (Origin::storage): the bytes are no event of a known version. `status` and
+// `flags` are taken as they are stored.
 base::Result<Event> decode(std::string_view payload WEIR_LIFETIMEBOUND);
 
 }  // namespace weir::traffic

@@ -1,0 +1,144 @@
+#include "codec/iso_time.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace weir::codec {
+namespace {
+
+using std::chrono::sys_days;
+
+constexpr int64_t kDayMin = sys_days{std::chrono::year{0} / 1 / 1}.time_since_epoch().count();
+constexpr int64_t kDayMax = sys_days{std::chrono::year{9999} / 12 / 31}.time_since_epoch().count();
+constexpr base::Error kBad{base::ErrorCode::invalid_input, base::Origin::client, base::Retry::never,
+                           0, "time stamp"};
+
+void append_digits(std::string& out, unsigned value, unsigned digits) {
+  char text[4];
+  for (unsigned i = digits; i > 0; --i, value /= 10)
+    text[i - 1] = static_cast<char>('0' + value % 10);
+  out.append(text, digits);
+}
+
+void append_day(std::string& out, int64_t unix_day) {
+  const std::chrono::year_month_day date{sys_days{std::chrono::days{unix_day}}};
+  append_digits(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+  out.push_back('-');
+  append_digits(out, static_cast<unsigned>(date.month()), 2);
+  out.push_back('-');
+  append_digits(out, static_cast<unsigned>(date.day()), 2);
+}
+
+// Reads fixed-width fields from the front of a text.
+struct Reader {
+  std::string_view text;
+  bool ok = true;
+
+  int digits(size_t count) {
+    int value = 0;
+    ok = ok && text.size() >= count;
+    for (size_t i = 0; ok && i < count; ++i) {
+      ok = text[i] >= '0' && text[i] <= '9';
+      value = value * 10 + (text[i] - '0');
+    }
+    if (ok) text.remove_prefix(count);
+    return value;
+  }
+  void literal(char c) {
+    ok = ok && !text.empty() && text.front() == c;
+    if (ok) text.remove_prefix(1);
+  }
+  int64_t day() {
+    const int year = digits(4);
+    literal('-');
+    const int month = digits(2);
+    literal('-');
+    const std::chrono::year_month_day date{std::chrono::year{year},
+                                           std::chrono::month{static_cast<unsigned>(month)},
+                                           std::chrono::day{static_cast<unsigned>(digits(2))}};
+    ok = ok && date.ok();
+    return ok ? sys_days{date}.time_since_epoch().count() : 0;
+  }
+  int64_t below(int limit) {
+    const int value = digits(2);
+    ok = ok && value < limit;
+    return value;
+  }
+};
+
+}  // namespace
+
+void append_iso_ms(std::string& out, int64_t unix_ms) {
+  unix_ms = std::clamp(unix_ms, kDayMin * kMsPerDay, (kDayMax + 1) * kMsPerDay - 1);
+  const int64_t day = unix_day_of_ms(unix_ms);
+  const auto ms = static_cast<unsigned>(unix_ms - day * kMsPerDay);
+  append_day(out, day);
+  out.push_back('T');
+  append_digits(out, ms / 3'600'000, 2);
+  out.push_back(':');
+  append_digits(out, ms / 60'000 % 60, 2);
+  out.push_back(':');
+  append_digits(out, ms / 1000 % 60, 2);
+  out.push_back('.');
+  append_digits(out, ms % 1000, 3);
+  out.push_back('Z');
+}
+
+std::string iso_ms(int64_t unix_ms) {
+  std::string out;
+  out.reserve(24);
+  append_iso_ms(out, unix_ms);
+  return out;
+}
+
+std::string hour_bucket(int64_t unix_hour) {
+  unix_hour = std::clamp(unix_hour, kDayMin * 24, kDayMax * 24 + 23);
+  const int64_t day = unix_hour / 24 - (unix_hour % 24 < 0 ? 1 : 0);
+  std::string out;
+  append_day(out, day);
+  out.push_back('T');
+  append_digits(out, static_cast<unsigned>(unix_hour - day * 24), 2);
+  return out;
+}
+
+std::string iso_day(int64_t unix_day) {
+  std::string out;
+  append_day(out, std::clamp(unix_day, kDayMin, kDayMax));
+  return out;
+}
+
+base::Result<int64_t> parse_iso_ms(std::string_view text) {
+  Reader reader{text};
+  int64_t ms = reader.day() * kMsPerDay;
+  reader.literal('T');
+  ms += reader.below(24) * kMsPerHour;
+  reader.literal(':');
+  ms += reader.below(60) * 60'000;
+  reader.literal(':');
+  ms += reader.below(60) * 1000;
+  if (!reader.text.empty() && reader.text.front() == '.') {
+    reader.literal('.');
+    ms += reader.digits(3);
+  }
+  reader.literal('Z');
+  if (!reader.ok || !reader.text.empty()) return kBad;
+  return ms;
+}
+
+base::Result<int64_t> parse_hour_bucket(std::string_view text) {
+  Reader reader{text};
+  int64_t hour = reader.day() * 24;
+  reader.literal('T');
+  hour += reader.below(24);
+  if (!reader.ok || !reader.text.empty()) return kBad;
+  return hour;
+}
+
+base::Result<int64_t> parse_iso_day(std::string_view text) {
+  Reader reader{text};
+  const int64_t day = reader.day();
+  if (!reader.ok || !reader.text.empty()) return kBad;
+  return day;
+}
+
+}  // namespace weir::codec
