@@ -4,8 +4,6 @@
 #include <array>
 #include <limits>
 
-#include "sqlite/migrations.h"
-
 namespace weir::kv {
 namespace {
 
@@ -71,8 +69,8 @@ std::string prefix_end(std::string_view prefix) {
 
 }  // namespace
 
-base::Status migrate(Database& database, base::Wall now) {
-  return sqlite::migrate(database, "kv", kMigrations, now);
+sqlite::Schema schema() {
+  return {"kv", kMigrations};
 }
 
 base::Result<std::optional<Entry>> SqliteKv::get(std::string_view key) {

@@ -11,10 +11,10 @@
 
 namespace weir::kv {
 
-// Creates or upgrades the table. Only on the writing connection.
-base::Status migrate(sqlite::Database& database, base::Wall now);
+// Goes into the Options of the writing Database.
+sqlite::Schema schema();
 
-// Ownership: borrows the Database, which is open and migrated, and the clock.
+// Ownership: borrows the Database and the clock.
 // Threading: the thread of its Database.
 // Limits: those of Kv. Expired keys stay on disk until remove_expired().
 class SqliteKv final : public Kv {

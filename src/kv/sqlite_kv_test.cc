@@ -18,13 +18,12 @@ using sqlite::testing::TempDirectory;
 struct Store {
   std::unique_ptr<Kv> open() {
     EXPECT_TRUE(database.open().ok());
-    EXPECT_TRUE(migrate(database, clock.wall()).ok());
     return std::make_unique<SqliteKv>(database, clock);
   }
 
   base::ManualClock clock;
   TempDirectory directory;
-  Database database{directory.file("weir.db")};
+  Database database{directory.file("weir.db"), {.schemas = {schema()}}};
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, KvContract, Store);
@@ -64,9 +63,8 @@ TEST(SqliteKvTest, ACrashAtAnyOperationLeavesWholeWrites) {
   FaultVfs vfs;
   TempDirectory directory;
   const base::ManualClock clock;
-  Database database{directory.file("weir.db"), {.vfs = FaultVfs::kName}};
+  Database database{directory.file("weir.db"), {.schemas = {schema()}, .vfs = FaultVfs::kName}};
   ASSERT_TRUE(database.open().ok());
-  ASSERT_TRUE(migrate(database, clock.wall()).ok());
   SqliteKv kv{database, clock};
   ASSERT_TRUE(kv.put("a", "0").ok() && kv.put("b", "0").ok());
   bool struck = true;

@@ -91,6 +91,9 @@ base::Status Database::open() {
   base::Status status;
   if (options_.access == Access::read_write) {
     status = open_with(SQLITE_OPEN_READWRITE | (was_open_ ? 0 : SQLITE_OPEN_CREATE));
+    for (const Schema& schema : options_.schemas) {
+      if (status.ok()) status = migrate(*this, schema);
+    }
   } else {
     // Writable first: the first reader of a write-ahead log after a crash must rebuild its index.
     status = open_with(SQLITE_OPEN_READWRITE);

@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/thread_annotations.h"
+#include "sqlite/migrations.h"
 #include "sqlite/statement.h"
 
 struct sqlite3;
@@ -44,6 +45,7 @@ struct Options {
   std::chrono::milliseconds busy_timeout{100};  // How long a locked database is waited for.
   uint64_t cache_bytes = 64ULL * 1024 * 1024;
   uint64_t wal_bytes_max = 256ULL * 1024 * 1024;  // The log is cut to this after it was reset.
+  std::vector<Schema> schemas = {};               // Brought up to date by open(), if read_write.
   const char* vfs = nullptr;                      // Name of a registered VFS; null: the system's.
 };
 
@@ -63,8 +65,9 @@ class Database {
   Database& operator=(const Database&) = delete;
 
   // Opens, or closes and opens again, which is how the holder gets over I/O errors and replaced
-  // files. Only the first successful open() of a read_write connection may create the file: one
-  // that disappears later stays gone until somebody restores it. Destroys all cached statements.
+  // files, and brings the schemas up to date. Only the first successful open() of a read_write
+  // connection may create the file: one that disappears later stays gone until somebody restores
+  // it. Destroys all cached statements.
   base::Status open();
   bool is_open() const { return connection_ != nullptr; }
   void close();

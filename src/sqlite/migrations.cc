@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-#include <fmt/format.h>
+#include "sqlite/database.h"
 
 namespace weir::sqlite {
 namespace {
@@ -20,7 +20,7 @@ base::Status claim(Database& database) {
   Transaction transaction = WEIR_TRY(Transaction::begin(database));
   WEIR_TRY(database.execute(
       "CREATE TABLE migrations(component TEXT PRIMARY KEY, version INTEGER NOT NULL,"
-      " applied_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+      " applied_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
       "PRAGMA application_id = " +
       std::to_string(kApplicationId)));
   return transaction.commit();
@@ -36,22 +36,20 @@ base::Result<int64_t> version_of(Database& database, std::string_view component)
 
 }  // namespace
 
-base::Status migrate(Database& database, std::string_view component,
-                     std::span<const std::string_view> scripts, base::Wall now) {
+base::Status migrate(Database& database, const Schema& schema) {
   WEIR_TRY(claim(database));
-  const auto newest = static_cast<int64_t>(scripts.size());
-  int64_t version = WEIR_TRY(version_of(database, component));
+  int64_t version = WEIR_TRY(version_of(database, schema.component));
+  const auto newest = static_cast<int64_t>(schema.scripts.size());
   if (version > newest) return refusal("database of a newer version of this program");
   for (; version < newest; ++version) {
     Transaction transaction = WEIR_TRY(Transaction::begin(database));
-    WEIR_TRY(database.execute(std::string{scripts[static_cast<size_t>(version)]}));
+    WEIR_TRY(database.execute(std::string{schema.scripts[static_cast<size_t>(version)]}));
     {
-      Statement record = WEIR_TRY(
-          database.prepare("INSERT INTO migrations VALUES(?1, ?2, ?3) ON CONFLICT(component)"
-                           " DO UPDATE SET version = ?2, applied_ms = ?3"));
-      record.bind_text(1, component);
+      Statement record =
+          WEIR_TRY(database.prepare("INSERT INTO migrations VALUES(?1, ?2, unixepoch()) ON CONFLICT"
+                                    " DO UPDATE SET version = ?2, applied_at = unixepoch()"));
+      record.bind_text(1, schema.component);
       record.bind(2, version + 1);
-      record.bind(3, base::unix_ms(now));
       WEIR_TRY(record.run());
     }
     WEIR_TRY(transaction.commit());

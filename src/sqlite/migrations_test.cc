@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sqlite/database.h"
 #include "sqlite/testing/fault_vfs.h"
 #include "sqlite/testing/temp_directory.h"
 
@@ -21,7 +22,7 @@ constexpr std::array<std::string_view, 2> kScripts{
 };
 
 base::Status migrate_to(Database& database, size_t version) {
-  return migrate(database, "test", std::span{kScripts}.first(version), base::Wall{});
+  return migrate(database, {"test", std::span{kScripts}.first(version)});
 }
 
 TEST(MigrationsTest, EachScriptRunsOnceHoweverOftenItIsAsked) {
@@ -41,7 +42,7 @@ TEST(MigrationsTest, ComponentsHaveVersionsOfTheirOwn) {
   ASSERT_TRUE(database.open().ok());
   ASSERT_TRUE(migrate_to(database, 2).ok());
   constexpr std::array<std::string_view, 1> kOther{"CREATE TABLE c(x)"};
-  ASSERT_TRUE(migrate(database, "other", kOther, base::Wall{}).ok());
+  ASSERT_TRUE(migrate(database, {"other", kOther}).ok());
   EXPECT_EQ(database.query_int("SELECT count(*) FROM migrations").value(), 2);
 }
 
@@ -62,6 +63,15 @@ TEST(MigrationsTest, RefusesADatabaseOfAnotherProgram) {
   ASSERT_TRUE(database.open().ok());
   ASSERT_TRUE(database.execute("CREATE TABLE theirs(x)").ok());
   EXPECT_EQ(migrate_to(database, 1).error().code, base::ErrorCode::conflict);
+}
+
+TEST(MigrationsTest, OpeningRunsTheSchemasOfTheOptions) {
+  const TempDirectory directory;
+  Database database{directory.file("a.db"), {.schemas = {{"test", kScripts}}}};
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(database.open().ok());
+    EXPECT_EQ(database.query_int("SELECT sum(x) FROM a").value(), 3);
+  }
 }
 
 // Goal: a crash or an error at any moment leaves whole versions. Method: let the disk die at
