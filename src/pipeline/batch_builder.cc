@@ -1,0 +1,202 @@
+#include "pipeline/batch_builder.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/assert.h"
+#include "codec/iso_time.h"
+
+namespace weir::pipeline {
+namespace {
+
+using base::Error;
+using stats::Batch;
+using traffic::Event;
+using traffic::EventFlag;
+
+constexpr Error kOverflow{base::ErrorCode::invalid_input, base::Origin::storage, base::Retry::never,
+                          0, "integer overflow"};
+
+bool has(const Event& event, uint16_t flag) {
+  return (event.flags & flag) != 0;
+}
+
+// From 1970 to 9999; a count under a stamp outside is kept, under the present hour.
+bool is_hour(int64_t hour) {
+  return hour >= 0 && hour < 70'389'528;
+}
+
+// The path an event is counted under, limits apart.
+std::string_view path_of(const Event& event) {
+  if (has(event, EventFlag::kMalformed)) return stats::kMalformedPath;
+  if (has(event, EventFlag::kUnrouted) && has(event, EventFlag::kTotalsOnly)) {
+    return stats::kUnroutedPath;
+  }
+  return event.path;
+}
+
+}  // namespace
+
+void BatchBuilder::start(size_t items, base::Wall now) {
+  now_ = now;
+  today_ = codec::unix_day_of_ms(base::unix_ms(now));
+  slots_.assign(std::bit_ceil(2 * (items + 1) * 2),
+                0);  // Each item may add itself and `__other__`.
+  groups_.clear();
+  advance_index_.clear();
+  paths_.clear();
+  events_.clear();
+  hours_.clear();
+  advances_.clear();
+  dead_letters_.clear();
+  degraded_.clear();
+  days_.clear();
+}
+
+Batch BatchBuilder::finish() {
+  return {.paths = paths_,
+          .events = events_,
+          .hours = hours_,
+          .advances = advances_,
+          .dead_letters = dead_letters_,
+          .degraded = degraded_,
+          .days = days_,
+          .now = now_};
+}
+
+base::Result<Batch> BatchBuilder::build(const Input& input) {
+  start(input.items.size(), input.now);
+  advance_index_.assign(input.streams.size(), 0);
+  for (const Item& item : input.items)
+    WEIR_TRY(add(input, item));
+  return finish();
+}
+
+base::Status BatchBuilder::add(const Input& input, const Item& item) {
+  Batch::Advance& advance = advance_of(input, item.source);
+  const uint64_t accounts_for = item.sequence - advance.through;
+  WEIR_ASSERT(accounts_for == item.lost + (item.kind == Item::Kind::gap ? 0U : 1U));
+  advance.through = item.sequence;
+  if (item.lost > 0) {
+    advance.accounted.lost += item.lost;
+    accounted_today().lost += item.lost;
+  }
+  if (item.kind == Item::Kind::event) return add_event(input, item);
+  if (item.kind == Item::Kind::dead) {
+    ++advance.accounted.dead;
+    ++accounted_today().dead;
+    dead_letters_.push_back({advance.stream, item.sequence, item.reason, item.payload});
+  }
+  return {};
+}
+
+base::Status BatchBuilder::add_event(const Input& input, const Item& item) {
+  const Event& event = input.events[item.event];
+  const int64_t ms = event.arrival_us / 1000;
+  const uint32_t row = WEIR_TRY(row_of(path_of(event), event.route_id, codec::unix_hour_of_ms(ms)));
+  if (!hours_[row].counts.add(event)) return kOverflow;
+
+  Batch::Advance& advance = advance_of(input, item.source);
+  stats::Accounted& day = day_of(codec::unix_day_of_ms(ms)).accounted;
+  if (has(event, EventFlag::kTotalsOnly)) {
+    ++advance.accounted.totals_only;
+    ++day.totals_only;
+  } else if (has(event, EventFlag::kSampledOut)) {
+    ++advance.accounted.sampled_out;
+    ++day.sampled_out;
+  } else {
+    ++advance.accounted.inserted;
+    ++day.inserted;
+    events_.push_back({.seq = input.next_seq + events_.size(),
+                       .stream = advance_index_[item.source] - 1,
+                       .path = hours_[row].path,
+                       .sequence = item.sequence,
+                       .event = &event});
+  }
+  return {};
+}
+
+base::Result<Batch> BatchBuilder::build(std::span<const journal::DegradedSide> sides,
+                                        base::Wall now) {
+  size_t rows = 0;
+  for (const journal::DegradedSide& side : sides)
+    rows += side.rows.size();
+  start(rows, now);
+  const int64_t this_hour = codec::unix_hour_of_ms(base::unix_ms(now));
+  for (const journal::DegradedSide& side : sides) {
+    Batch::DegradedMerge merge{side.stream, side.generation, 0};
+    for (const journal::DegradedRow& counted : side.rows) {
+      // Its route is not known: it may use a path's row, and start one like a request without
+      // route.
+      const int64_t hour = is_hour(counted.hour) ? counted.hour : this_hour;
+      Batch::HourRow& row = hours_[WEIR_TRY(row_of(counted.path, {}, hour))];
+      stats::Counts counts;
+      counts.requests = counted.requests;
+      counts.errors = counted.errors;
+      counts.us_sum = counted.duration_us_sum;
+      counts.us_count = counted.requests;
+      counts.bytes_in = counted.bytes_in;
+      counts.bytes_out = counted.bytes_out;
+      if (!row.counts.add(counts)) return kOverflow;
+      row.partial = row.partial || !counted.totals_only;
+      merge.requests += counted.requests;
+      day_of(codec::unix_day_of_ms(hour * codec::kMsPerHour)).degraded += counted.requests;
+    }
+    degraded_.push_back(merge);
+  }
+  return finish();
+}
+
+BatchBuilder::Group* BatchBuilder::find(std::string_view path, int64_t hour, uint64_t hash,
+                                        uint32_t** slot) {
+  const size_t mask = slots_.size() - 1;
+  for (size_t i = hash & mask;; i = (i + 1) & mask) {
+    if (slots_[i] == 0) {
+      *slot = &slots_[i];
+      return nullptr;
+    }
+    Group& group = groups_[slots_[i] - 1];
+    if (group.hash == hash && group.hour == hour && group.path == path) return &group;
+  }
+}
+
+base::Result<uint32_t> BatchBuilder::row_of(std::string_view path, std::string_view route,
+                                            int64_t hour) {
+  const uint64_t hash = hash_(path) ^ (static_cast<uint64_t>(hour) * 0x9e3779b97f4a7c15U);
+  uint32_t* slot = nullptr;
+  if (const Group* const known = find(path, hour, hash, &slot)) return known->row;
+
+  Group group{path, hour, hash, static_cast<uint32_t>(hours_.size())};
+  if (WEIR_TRY(path_book_.admit(hour, path, route))) {
+    hours_.push_back({.hour = hour, .path = static_cast<uint32_t>(paths_.size()), .route = route});
+    paths_.push_back(path);
+  } else {
+    // One level deep: `__other__` is always admitted.
+    group.row = WEIR_TRY(row_of(stats::kOtherPath, {}, hour));  // NOLINT(misc-no-recursion)
+    find(path, hour, hash, &slot);  // The row of `__other__` may have taken the slot.
+  }
+  groups_.push_back(group);
+  *slot = static_cast<uint32_t>(groups_.size());
+  return group.row;
+}
+
+Batch::Advance& BatchBuilder::advance_of(const Input& input, uint32_t source) {
+  uint32_t& index = advance_index_[source];
+  if (index == 0) {
+    const uint64_t from = input.committed[source];
+    advances_.push_back({.stream = input.streams[source], .from = from, .through = from});
+    index = static_cast<uint32_t>(advances_.size());
+  }
+  return advances_[index - 1];
+}
+
+Batch::DayRow& BatchBuilder::day_of(int64_t day) {
+  // Nearly always one or two days; the newest is asked for most.
+  for (size_t i = days_.size(); i-- > 0;) {
+    if (days_[i].day == day) return days_[i];
+  }
+  days_.push_back({.day = day});
+  return days_.back();
+}
+
+}  // namespace weir::pipeline

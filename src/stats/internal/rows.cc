@@ -1,0 +1,193 @@
+#include "stats/internal/rows.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <queue>
+
+namespace weir::stats::internal {
+namespace {
+
+using sqlite::Database;
+using sqlite::Statement;
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+void bind_optional(Statement& statement, int parameter, std::optional<uint64_t> value) {
+  if (value) {
+    statement.bind_unsigned(parameter, *value);
+  } else {
+    statement.bind_null(parameter);
+  }
+}
+
+// One hour's rows, in the order of path_id.
+struct Cursor {
+  Statement rows;
+  int64_t path_id = 0;
+  uint64_t requests = 0;
+
+  base::Result<bool> next() {
+    if (!WEIR_TRY(rows.step())) return false;
+    path_id = rows.column_int(0);
+    requests = static_cast<uint64_t>(rows.column_int(1));
+    return true;
+  }
+};
+
+struct Sum {
+  uint64_t requests = 0;
+  int64_t path_id = 0;
+  // Orders the heap's least first: fewest requests, then the newest path.
+  bool operator>(const Sum& other) const {
+    return requests != other.requests ? requests > other.requests : path_id < other.path_id;
+  }
+};
+using Least = std::priority_queue<Sum, std::vector<Sum>, std::greater<>>;
+
+void offer(Least& top, size_t count, const Sum& sum) {
+  if (count == 0) return;
+  if (top.size() == count) {
+    if (!(sum > top.top())) return;
+    top.pop();
+  }
+  top.push(sum);
+}
+
+base::Result<std::vector<Cursor>> open_cursors(Database& database, int64_t first_hour,
+                                               int64_t hours_max) {
+  std::vector<Cursor> cursors;
+  Statement hours =
+      WEIR_TRY(database.prepare("SELECT hour FROM totals WHERE hour >= ?1 ORDER BY hour LIMIT ?2"));
+  hours.bind(1, first_hour);
+  hours.bind(2, hours_max);
+  while (WEIR_TRY(hours.step())) {
+    Cursor cursor{WEIR_TRY(
+        database.prepare("SELECT path_id, requests FROM hourly WHERE hour = ?1 ORDER BY path_id"))};
+    cursor.rows.bind(1, hours.column_int(0));
+    if (WEIR_TRY(cursor.next())) cursors.push_back(std::move(cursor));
+  }
+  return cursors;
+}
+
+}  // namespace
+
+traffic::EventId id_of_text(std::string_view text) {
+  traffic::EventId id;
+  constexpr size_t kTailDigits = 2 * std::tuple_size_v<decltype(id.tail)>;
+  if (text.size() < kTailDigits + 1) return {};
+  const size_t dash = text.size() - kTailDigits - 1;
+  std::from_chars(text.data(), text.data() + dash, id.unix_ms);
+  for (size_t i = 0; i < id.tail.size(); ++i) {
+    const int high = hex_value(text[dash + 1 + 2 * i]);
+    const int low = hex_value(text[dash + 2 + 2 * i]);
+    if (high < 0 || low < 0) return {};
+    id.tail[i] = static_cast<uint8_t>(high * 16 + low);
+  }
+  return id;
+}
+
+std::optional<int64_t> ipv4_number(std::string_view text) {
+  uint32_t number = 0;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (int part = 0; part < 4; ++part) {
+    if (part > 0 && (at == end || *at++ != '.')) return std::nullopt;
+    const char* const begin = at;
+    uint32_t value = 0;
+    while (at != end && *at >= '0' && *at <= '9' && at - begin < 3) {
+      value = value * 10 + static_cast<uint32_t>(*at++ - '0');
+    }
+    const bool leading_zero = at - begin > 1 && *begin == '0';
+    if (at == begin || leading_zero || value > 255) return std::nullopt;
+    number = number << 8U | value;
+  }
+  if (at != end) return std::nullopt;
+  return static_cast<int32_t>(number);
+}
+
+void bind_counts(Statement& statement, const Counts& counts) {
+  int parameter = 0;
+  statement.bind_unsigned(++parameter, counts.requests);
+  statement.bind_unsigned(++parameter, counts.errors);
+  for (const uint64_t value : counts.status_classes)
+    statement.bind_unsigned(++parameter, value);
+  for (const uint64_t value : counts.methods)
+    statement.bind_unsigned(++parameter, value);
+  for (const uint64_t value : counts.caches)
+    statement.bind_unsigned(++parameter, value);
+  for (const uint64_t value : {counts.bytes_in, counts.bytes_out, counts.us_sum, counts.us_count}) {
+    statement.bind_unsigned(++parameter, value);
+  }
+  bind_optional(statement, ++parameter, counts.us_min);
+  bind_optional(statement, ++parameter, counts.us_max);
+  WEIR_ASSERT(parameter == kCountParameters);
+}
+
+// A merge over the hours sees all rows of one path together, so memory does not grow with the
+// number of paths.
+base::Result<std::vector<int64_t>> top_path_ids(Database& database, int64_t first_hour,
+                                                int64_t hours_max, size_t count) {
+  std::vector<Cursor> cursors = WEIR_TRY(open_cursors(database, first_hour, hours_max));
+  const auto later = [&cursors](size_t a, size_t b) {
+    return cursors[a].path_id > cursors[b].path_id;
+  };
+  std::priority_queue<size_t, std::vector<size_t>, decltype(later)> next{later};
+  for (size_t i = 0; i < cursors.size(); ++i)
+    next.push(i);
+
+  Least top;
+  Sum sum;
+  while (!next.empty()) {
+    const size_t i = next.top();
+    next.pop();
+    if (cursors[i].path_id != sum.path_id) {
+      if (sum.requests > 0) offer(top, count, sum);
+      sum = {0, cursors[i].path_id};
+    }
+    sum.requests += cursors[i].requests;
+    if (WEIR_TRY(cursors[i].next())) next.push(i);
+  }
+  if (sum.requests > 0) offer(top, count, sum);
+
+  std::vector<int64_t> ids;
+  for (; !top.empty(); top.pop())
+    ids.push_back(top.top().path_id);
+  std::reverse(ids.begin(), ids.end());
+  return ids;
+}
+
+base::Result<TopPath> sum_of_path(Database& database, int64_t path_id, int64_t first_hour) {
+  const Database::Borrowed query = WEIR_TRY(database.cached(
+      "SELECT (SELECT path FROM paths WHERE path_id = ?1), max(hour), sum(requests), sum(errors),"
+      " sum(us_sum), sum(us_count), min(us_min), max(us_max), sum(method_get), sum(method_head),"
+      " sum(method_post), sum(method_put), sum(method_patch), sum(method_delete),"
+      " sum(method_options), sum(method_other) FROM hourly WHERE path_id = ?1 AND hour >= ?2"));
+  query->bind(1, path_id);
+  query->bind(2, first_hour);
+  TopPath top;
+  if (!WEIR_TRY(query->step())) return top;
+  const auto number = [&query](int i) { return static_cast<uint64_t>(query->column_int(i)); };
+  const auto optional = [&query, &number](int i) {
+    const bool none = query->column_type(i) == sqlite::ColumnType::null;
+    return none ? std::optional<uint64_t>{} : number(i);
+  };
+  top.path = query->column_text(0);
+  top.newest_hour = query->column_int(1);
+  top.counts.requests = number(2);
+  top.counts.errors = number(3);
+  top.counts.us_sum = number(4);
+  top.counts.us_count = number(5);
+  top.counts.us_min = optional(6);
+  top.counts.us_max = optional(7);
+  for (size_t i = 0; i < top.counts.methods.size(); ++i) {
+    top.counts.methods[i] = number(8 + static_cast<int>(i));
+  }
+  return top;
+}
+
+}  // namespace weir::stats::internal

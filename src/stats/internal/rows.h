@@ -1,0 +1,31 @@
+#pragma once
+// Small conversions between values and columns, and the queries of the snapshot.
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "sqlite/database.h"
+#include "stats/stats.h"
+
+namespace weir::stats::internal {
+
+// The inverse of traffic::to_string(); zero for a text of another form.
+traffic::EventId id_of_text(std::string_view text);
+
+// The four numbers of a dotted IPv4 address as one, in network order, read as a signed integer
+// because SQLite stores small magnitudes in fewer bytes. Nothing when the text would not come back
+// the same.
+std::optional<int64_t> ipv4_number(std::string_view text);
+
+// Binds the parameters 1 to kCountParameters. Column order: docs/formats/database.md.
+inline constexpr int kCountParameters = 25;
+void bind_counts(sqlite::Statement& statement, const Counts& counts);
+
+// The path_ids with most requests in up to `hours_max` hours from `first_hour` on, most first.
+base::Result<std::vector<int64_t>> top_path_ids(sqlite::Database& database, int64_t first_hour,
+                                                int64_t hours_max, size_t count);
+base::Result<TopPath> sum_of_path(sqlite::Database& database, int64_t path_id, int64_t first_hour);
+
+}  // namespace weir::stats::internal

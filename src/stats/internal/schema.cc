@@ -1,0 +1,205 @@
+#include "stats/internal/schema.h"
+
+#include <array>
+
+namespace weir::stats::internal {
+namespace {
+
+// Version 1 makes the tables, version 2 the views.
+//
+// In `events`, a column of type ANY holds a word_id (integer) or, where the dictionary is full, the
+// text itself; the views ask for the type first, because a text such as "12" would be found as a
+// number.
+//
+// traffic_events uses scalar subqueries and no joins: COUNT(*) over it then counts the leaves of
+// one table. path_stats_hourly uses joins, so that a filter on path or hour_bucket finds its rows
+// by index; the rows of sqlite_stat1 tell SQLite how selective each index is, which it would only
+// guess. archive_metadata has its columns and no rows: nothing is archived.
+constexpr std::array<std::string_view, 2> kMigrations{
+    R"sql(
+CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES('next_seq', 1);
+
+CREATE TABLE paths(path_id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE words(word_id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, word TEXT NOT NULL,
+  UNIQUE (kind, word)) STRICT;
+
+CREATE TABLE events(
+  seq INTEGER PRIMARY KEY,
+  epoch INTEGER NOT NULL, loop INTEGER NOT NULL, sequence INTEGER NOT NULL,
+  id ANY NOT NULL,
+  ts_ms INTEGER NOT NULL, lag_s INTEGER NOT NULL,
+  path_id INTEGER NOT NULL, raw_path TEXT,
+  method ANY, status INTEGER NOT NULL, us INTEGER NOT NULL,
+  client INTEGER NOT NULL, ip ANY, ua ANY, country ANY, city ANY, colo ANY, route ANY,
+  geo INTEGER NOT NULL, cache INTEGER NOT NULL, outcome INTEGER NOT NULL,
+  attempts INTEGER NOT NULL, flags INTEGER NOT NULL,
+  upstream_us INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE hourly(
+  hour INTEGER NOT NULL, path_id INTEGER NOT NULL, route ANY,
+  requests INTEGER NOT NULL, errors INTEGER NOT NULL,
+  status_1xx INTEGER NOT NULL, status_2xx INTEGER NOT NULL, status_3xx INTEGER NOT NULL,
+  status_4xx INTEGER NOT NULL, status_5xx INTEGER NOT NULL,
+  method_get INTEGER NOT NULL, method_head INTEGER NOT NULL, method_post INTEGER NOT NULL,
+  method_put INTEGER NOT NULL, method_patch INTEGER NOT NULL, method_delete INTEGER NOT NULL,
+  method_options INTEGER NOT NULL, method_other INTEGER NOT NULL,
+  cache_hit INTEGER NOT NULL, cache_miss INTEGER NOT NULL, cache_stale INTEGER NOT NULL,
+  cache_bypass INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL,
+  us_sum INTEGER NOT NULL, us_count INTEGER NOT NULL, us_min INTEGER, us_max INTEGER,
+  partial INTEGER NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,
+  PRIMARY KEY (hour, path_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX hourly_path ON hourly(path_id, hour);
+
+CREATE TABLE totals(
+  hour INTEGER PRIMARY KEY, hour_bucket TEXT NOT NULL UNIQUE,
+  requests INTEGER NOT NULL, errors INTEGER NOT NULL,
+  status_1xx INTEGER NOT NULL, status_2xx INTEGER NOT NULL, status_3xx INTEGER NOT NULL,
+  status_4xx INTEGER NOT NULL, status_5xx INTEGER NOT NULL,
+  method_get INTEGER NOT NULL, method_head INTEGER NOT NULL, method_post INTEGER NOT NULL,
+  method_put INTEGER NOT NULL, method_patch INTEGER NOT NULL, method_delete INTEGER NOT NULL,
+  method_options INTEGER NOT NULL, method_other INTEGER NOT NULL,
+  cache_hit INTEGER NOT NULL, cache_miss INTEGER NOT NULL, cache_stale INTEGER NOT NULL,
+  cache_bypass INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL,
+  us_sum INTEGER NOT NULL, us_count INTEGER NOT NULL, us_min INTEGER, us_max INTEGER,
+  partial INTEGER NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE positions(
+  node INTEGER NOT NULL, epoch INTEGER NOT NULL, loop INTEGER NOT NULL,
+  sequence INTEGER NOT NULL, inserted INTEGER NOT NULL, sampled_out INTEGER NOT NULL,
+  totals_only INTEGER NOT NULL, dead INTEGER NOT NULL, lost INTEGER NOT NULL,
+  PRIMARY KEY (node, epoch, loop)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE degraded_generations(
+  node INTEGER NOT NULL, epoch INTEGER NOT NULL, loop INTEGER NOT NULL,
+  generation INTEGER NOT NULL, requests INTEGER NOT NULL,
+  PRIMARY KEY (node, epoch, loop)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE dead_letters(
+  letter_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  node INTEGER NOT NULL, epoch INTEGER NOT NULL, loop INTEGER NOT NULL, sequence INTEGER NOT NULL,
+  reason TEXT NOT NULL, payload BLOB NOT NULL, created_ms INTEGER NOT NULL,
+  UNIQUE (node, epoch, loop, sequence)
+) STRICT;
+CREATE TABLE day_ledger(
+  day INTEGER PRIMARY KEY, inserted INTEGER NOT NULL, sampled_out INTEGER NOT NULL,
+  totals_only INTEGER NOT NULL, dead INTEGER NOT NULL, lost INTEGER NOT NULL,
+  degraded INTEGER NOT NULL
+) STRICT;
+CREATE TABLE consumer_heartbeat(
+  consumer_id TEXT PRIMARY KEY, last_heartbeat INTEGER NOT NULL, last_batch_size INTEGER,
+  last_batch_duration_ms INTEGER, total_processed INTEGER NOT NULL DEFAULT 0,
+  total_errors INTEGER NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT 'active',
+  updated_at INTEGER DEFAULT (unixepoch())
+) STRICT;
+)sql",
+    R"sql(
+CREATE VIEW traffic_events AS SELECT
+  CASE typeof(e.id) WHEN 'text' THEN e.id
+    ELSE printf('%013d-%s', e.ts_ms, lower(hex(e.id))) END AS id,
+  (SELECT p.path FROM paths p WHERE p.path_id = e.path_id) AS path,
+  CASE typeof(e.method) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.method) ELSE e.method END AS method,
+  e.status AS status,
+  e.us / 1000.0 AS response_time,
+  printf('%016x', e.client) AS client_ip_hash,
+  CASE typeof(e.ua) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.ua) ELSE e.ua END AS user_agent,
+  CASE typeof(e.country) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.country) ELSE e.country END AS country,
+  e.ts_ms AS timestamp,
+  date(e.ts_ms / 1000, 'unixepoch') AS event_date,
+  e.status >= 400 AS is_error,
+  e.ts_ms / 1000 + e.lag_s AS created_at,
+  CASE typeof(e.ip) WHEN 'integer'
+    THEN printf('%d.%d.%d.%d', e.ip >> 24 & 255, e.ip >> 16 & 255, e.ip >> 8 & 255, e.ip & 255)
+    ELSE e.ip END AS ip_address,
+  CASE typeof(e.colo) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.colo) ELSE e.colo END AS edge_colo,
+  CASE e.geo WHEN 1 THEN 'allowed' WHEN 2 THEN 'blocked' WHEN 3 THEN 'throttled' END AS geo_action,
+  CASE typeof(e.city) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.city) ELSE e.city END AS city
+FROM events e;
+
+CREATE VIEW path_stats_hourly AS SELECT
+  p.path AS path,
+  t.hour_bucket AS hour_bucket,
+  h.requests AS requests,
+  h.errors AS errors,
+  h.us_sum / 1000.0 AS sum_response_time,
+  h.us_count AS count_response_time,
+  NULL AS response_samples,
+  NULL AS ip_hashes,
+  0 AS unique_ips_seen,
+  h.created_ms AS created_at,
+  h.updated_ms AS updated_at
+FROM hourly h JOIN paths p ON p.path_id = h.path_id JOIN totals t ON t.hour = h.hour;
+
+CREATE VIEW archive_metadata AS SELECT
+  '' AS date, '' AS r2_path, 0 AS record_count, 0 AS file_size_bytes, '' AS status,
+  NULL AS error_message, 0 AS archived_at, NULL AS completed_at, 0 AS d1_cleaned
+WHERE 0;
+
+CREATE VIEW exchanges AS SELECT
+  e.seq AS seq,
+  CASE typeof(e.id) WHEN 'text' THEN e.id
+    ELSE printf('%013d-%s', e.ts_ms, lower(hex(e.id))) END AS id,
+  strftime('%Y-%m-%dT%H:%M:%S', e.ts_ms / 1000, 'unixepoch') || printf('.%03dZ', e.ts_ms % 1000)
+    AS time,
+  e.ts_ms AS time_ms,
+  e.epoch AS epoch, e.loop AS loop, e.sequence AS sequence,
+  (SELECT p.path FROM paths p WHERE p.path_id = e.path_id) AS path,
+  ifnull(e.raw_path, (SELECT p.path FROM paths p WHERE p.path_id = e.path_id)) AS raw_path,
+  CASE typeof(e.method) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.method) ELSE e.method END AS method,
+  e.status AS status,
+  e.us / 1000.0 AS duration_ms,
+  e.upstream_us / 1000.0 AS upstream_ms,
+  e.bytes_in AS bytes_in,
+  e.bytes_out AS bytes_out,
+  CASE typeof(e.route) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.route) ELSE e.route END AS route,
+  CASE e.outcome WHEN 0 THEN 'complete' WHEN 1 THEN 'client_abort' WHEN 2 THEN 'upstream_abort'
+    WHEN 3 THEN 'timeout' WHEN 4 THEN 'refused' WHEN 5 THEN 'open_ended' END AS outcome,
+  CASE e.cache WHEN 1 THEN 'hit' WHEN 2 THEN 'miss' WHEN 3 THEN 'stale' WHEN 4 THEN 'bypass' END
+    AS cache_status,
+  e.attempts AS attempts,
+  e.flags AS flags,
+  CASE typeof(e.ip) WHEN 'integer'
+    THEN printf('%d.%d.%d.%d', e.ip >> 24 & 255, e.ip >> 16 & 255, e.ip >> 8 & 255, e.ip & 255)
+    ELSE e.ip END AS client_ip,
+  printf('%016x', e.client) AS client_hash,
+  CASE typeof(e.ua) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.ua) ELSE e.ua END AS user_agent,
+  CASE typeof(e.country) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.country) ELSE e.country END AS country,
+  CASE typeof(e.city) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.city) ELSE e.city END AS city,
+  CASE typeof(e.colo) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.colo) ELSE e.colo END AS colo,
+  CASE e.geo WHEN 1 THEN 'allowed' WHEN 2 THEN 'blocked' WHEN 3 THEN 'throttled' END AS geo_action
+FROM events e;
+
+ANALYZE;
+DELETE FROM sqlite_stat1;
+INSERT INTO sqlite_stat1 VALUES
+  ('hourly', 'hourly', '1000000 2000 1'),
+  ('hourly', 'hourly_path', '1000000 50 1'),
+  ('paths', 'sqlite_autoindex_paths_1', '100000 1'),
+  ('totals', 'sqlite_autoindex_totals_1', '1000 1'),
+  ('words', 'sqlite_autoindex_words_1', '10000 2000 1'),
+  ('events', NULL, '10000000');
+ANALYZE sqlite_schema;
+)sql",
+};
+
+}  // namespace
+
+std::span<const std::string_view> migrations() {
+  return kMigrations;
+}
+
+}  // namespace weir::stats::internal

@@ -1,0 +1,95 @@
+#pragma once
+// The embedded Stats: the tables of docs/formats/database.md in one SQLite file.
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "sqlite/database.h"
+#include "stats/seeded_hash.h"
+#include "stats/stats.h"
+
+namespace weir::stats {
+
+// Goes into the Options of the writing Database.
+sqlite::Schema schema();
+
+// Ownership: borrows the writing Database.
+// Threading: the consumer thread, which is the thread of its Database.
+// Limits: kWordsMax words of each kind are numbered; later ones stand as text in their rows, so
+// that
+//   no client can make the dictionary grow. The cache of path numbers holds up to kCachedPathsMax
+//   paths and kCachedPathBytesMax bytes of them, then starts anew from the database.
+class SqliteStats final : public Stats {
+ public:
+  // Of method, user agent, route, country, city, colo, in this order.
+  static constexpr std::array<size_t, 6> kWordsMax{64, 20'000, 10'000, 512, 20'000, 2'000};
+  static constexpr size_t kCachedPathsMax = 200'000;
+  static constexpr size_t kCachedPathBytesMax = 32 * 1024 * 1024;
+  static constexpr size_t kDeadPayloadBytesMax = 64 * 1024;  // The rest of a payload is cut.
+  // Pages in the write-ahead log that make it worth copying them into the file: 16 MiB.
+  static constexpr int64_t kCheckpointPages = 4096;
+
+  // `hash_seed` must not be known outside (see seeded_hash.h).
+  SqliteStats(sqlite::Database& database, uint64_t hash_seed);
+  ~SqliteStats() override;
+
+  base::Status load() override;
+  base::Result<std::vector<Position>> positions(std::span<const journal::Stream> streams) override;
+  base::Result<std::vector<uint64_t>> degraded_generations(
+      std::span<const journal::Stream> streams) override;
+  base::Result<uint64_t> next_seq() override;
+  base::Status commit(const Batch& batch, const Heartbeat& heartbeat) override;
+  base::Status beat(const Heartbeat& heartbeat) override;
+  base::Status paths_of_hour(
+      int64_t hour,
+      const std::function<void(std::string_view path, std::string_view route)>& each) override;
+  base::Status recent_ids(size_t count,
+                          const std::function<void(const traffic::EventId&)>& each) override;
+  base::Result<std::vector<TopPath>> top_paths(int64_t first_hour, size_t count) override;
+  base::Status maintain(bool idle) override;
+  std::string last_error() const override { return database_.message(); }
+
+ private:
+  using Numbers = std::unordered_map<std::string, int64_t, SeededHash, std::equal_to<>>;
+  // Indices of kWordsMax and words_; stored, never renumbered.
+  static constexpr size_t kMethodWord = 0;
+  static constexpr size_t kUserAgentWord = 1;
+  static constexpr size_t kRouteWord = 2;
+  static constexpr size_t kCountryWord = 3;
+  static constexpr size_t kCityWord = 4;
+  static constexpr size_t kColoWord = 5;
+
+  base::Status ready();
+  base::Status load_words();
+  base::Status store(const Batch& batch, const Heartbeat& heartbeat);
+  base::Status resolve_paths(std::span<const std::string_view> paths);
+  base::Result<int64_t> path_number(std::string_view path);
+  // A word's column: NULL, its number, or the text itself.
+  base::Status bind_word(sqlite::Statement& row, int parameter, size_t kind, std::string_view word);
+  base::Status advance(std::span<const Batch::Advance> advances);
+  base::Status insert_events(const Batch& batch);
+  base::Status insert_event(sqlite::Statement& row, const Batch& batch,
+                            const Batch::EventRow& stored, int64_t now_s);
+  base::Status add_hours(const Batch& batch);
+  base::Status add_totals(const Batch& batch);
+  base::Status add_dead_letters(const Batch& batch);
+  base::Status add_degraded(const Batch& batch);
+  base::Status add_days(const Batch& batch);
+  base::Status write_heartbeat(const Heartbeat& heartbeat);
+  base::Error stumbled(base::Error error);
+
+  sqlite::Database& database_;
+  Numbers path_numbers_;
+  size_t path_bytes_ = 0;
+  std::vector<int64_t> batch_paths_;  // path_id of each of the batch's paths.
+  std::array<Numbers, kWordsMax.size()> words_;
+  bool words_loaded_ = false;
+  bool must_reopen_ = true;
+  int64_t checkpoint_at_pages_ = kCheckpointPages;
+};
+
+}  // namespace weir::stats
