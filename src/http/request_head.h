@@ -5,8 +5,8 @@
 // A proxy is safe only if it and its upstream see the same messages in the same bytes. So whatever
 // has two readings is refused, also where the RFC would let a recipient repair it: bare LF, folded
 // lines, space before a colon, a Content-Length that is repeated (even with the same value), that
-// is written "+5" or "5, 5", or that stands beside a Transfer-Encoding, and any Transfer-Encoding
-// but the single word "chunked".
+// is written "+5" or "5, 5", or that stands beside a Transfer-Encoding, any Transfer-Encoding but
+// the single word "chunked", and tabs around either.
 //
 // The path is not normalised here: see uri.h.
 

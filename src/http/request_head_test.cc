@@ -283,7 +283,7 @@ TEST(RequestHeadTest, RefusesEveryContentLengthWithTwoReadings) {
 
 TEST(RequestHeadTest, AcceptsNoTransferEncodingButChunked) {
   EXPECT_EQ(parse(with("Transfer-Encoding: chunked\r\n")).head.body, BodyKind::chunked);
-  EXPECT_EQ(parse(with("Transfer-Encoding: \tChunKED \r\n")).head.body, BodyKind::chunked);
+  EXPECT_EQ(parse(with("Transfer-Encoding:  ChunKED \r\n")).head.body, BodyKind::chunked);
   for (const auto& [lines, kind] : std::vector<std::pair<std::string, Malformed>>{
            {"Transfer-Encoding: gzip, chunked\r\n", Malformed::transfer_encoding_unknown},
            {"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
@@ -314,6 +314,20 @@ TEST(RequestHeadTest, AcceptsNoTransferEncodingButChunked) {
   }
   EXPECT_EQ(error_of(with("Transfer-Encoding: chunked\r\n", "POST / HTTP/1.0")),
             Malformed::transfer_encoding_in_http_1_0);
+}
+
+// Some parsers take a tab for a part of the value, and so see another framing.
+TEST(RequestHeadTest, RefusesTabsAroundTheValuesThatFrameTheMessage) {
+  for (const char* value : {"\tchunked", "chunked\t", " \t chunked", "chunked \t "}) {
+    EXPECT_EQ(error_of(with("Transfer-Encoding:" + std::string{value} + "\r\n")),
+              Malformed::transfer_encoding_malformed)
+        << value;
+  }
+  for (const char* value : {"\t5", "5\t", "5 \t"}) {
+    EXPECT_EQ(error_of(with("Content-Length:" + std::string{value} + "\r\n")),
+              Malformed::content_length_malformed)
+        << value;
+  }
 }
 
 TEST(RequestHeadTest, DecidesWhetherTheConnectionStaysOpen) {

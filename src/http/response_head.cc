@@ -54,8 +54,10 @@ Result<void> frame(bool request_was_head, ResponseHead& out) {
     if (framing.chunked) return Malformed::transfer_encoding_malformed;
     if (framing.content_length > 0) return Malformed::content_length_malformed;
   }
-  const bool announces_body = framing.chunked || framing.content_length > 0;
-  if (out.status == 204 && announces_body) out.keep_alive = false;
+  // What these announce never comes, but some servers send it all the same, and some parsers expect
+  // it: so the connection ends here.
+  if (out.status == 204 && framing.content_length > 0) out.keep_alive = false;
+  if ((out.status == 204 || out.status == 304) && framing.chunked) out.keep_alive = false;
   if (request_was_head || out.informational() || out.status == 204 || out.status == 304) {
     out.body = BodyKind::none;
   } else if (framing.chunked) {

@@ -27,7 +27,7 @@ struct ResponseHead {
   bool has_content_length = false;  // Also where no body follows.
   uint64_t content_length = 0;      // What the field says, 0 without it.
   // May the connection carry another exchange after this one? False for until_close, and for a 204
-  // that announces a body, since such a server may well send one.
+  // that announces a body, or a 304 that announces chunks, since such a server may well send them.
   bool keep_alive = false;
   std::string_view upgrade;              // Value of the Upgrade field of a 101, else empty.
   bool connection_names_fields = false;  // As in RequestHead.

@@ -37,6 +37,15 @@ Result<void> scan_value(const char*& at, const char* end) {
   return {};
 }
 
+// Not every parser strips tabs around a value, and the fields that frame a message must not depend
+// on that. `padded` is the value with the whitespace around it.
+Result<void> check_padding(FieldName id, std::string_view padded) {
+  if (id != FieldName::transfer_encoding && id != FieldName::content_length) return {};
+  if (padded.find('\t') == std::string_view::npos) return {};
+  return id == FieldName::content_length ? Malformed::content_length_malformed
+                                         : Malformed::transfer_encoding_malformed;
+}
+
 Result<uint64_t> parse_content_length(std::string_view value) {
   bool digits = !value.empty();
   for (const char byte : value)
@@ -108,7 +117,7 @@ Result<void> parse_field_lines(std::string_view lines, size_t count_max, std::ve
     const char* const name = at;
     WEIR_TRY(scan_name(at, end));
     const std::string_view name_text{name, static_cast<size_t>(at - name)};
-    ++at;
+    const char* const padding = ++at;
     while (at != end && is_space(*at))
       ++at;
     const char* const value = at;
@@ -116,11 +125,12 @@ Result<void> parse_field_lines(std::string_view lines, size_t count_max, std::ve
     const char* value_end = at;
     while (value_end != value && is_space(value_end[-1]))
       --value_end;
-    at += 2;
     if (fields.size() == count_max) return Malformed::header_count;
     const FieldName id = field_name(name_text);
+    WEIR_TRY(check_padding(id, {padding, static_cast<size_t>(at - padding)}));
     present.set(static_cast<size_t>(id));
     fields.push_back({name_text, {value, static_cast<size_t>(value_end - value)}, id});
+    at += 2;
   }
 }
 
