@@ -101,7 +101,7 @@ class Variables {
     const char* end = text->data() + text->size();
     const auto [stopped, error] = std::from_chars(text->data(), end, rate);
     if (error != std::errc{} || stopped != end || !(rate >= 0 && rate <= 1)) {
-      return problem(name, "cannot be " + quoted(*text), "0.0 to 1.0");
+      return problem(name, "cannot be " + in_quotes(*text), "0.0 to 1.0");
     }
     decoded_.config.stats.sampling_rate = rate;
   }
@@ -112,7 +112,7 @@ class Variables {
       const std::string* text = find(name);
       if (text == nullptr) continue;
       if (*text != "true" && *text != "false") {
-        problem(name, "cannot be " + quoted(*text), "\"true\" or \"false\"");
+        problem(name, "cannot be " + in_quotes(*text), "\"true\" or \"false\"");
         continue;
       }
       detail = detail.value_or(true) && *text == "true";

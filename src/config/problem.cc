@@ -32,7 +32,7 @@ std::string plain(std::string_view text) {
   return shortened ? out + "..." : out;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return '"' + plain(text) + '"';
 }
 

@@ -22,7 +22,7 @@ std::string to_string(const Problem& problem);
 
 // `text` in double quotes for a message: shortened to 80 bytes and with control
 // characters and quotes replaced, so that no file can forge log lines or steer a terminal.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 std::string plain(std::string_view text);  // The same without the quotes around it.
 
 }  // namespace weir::config

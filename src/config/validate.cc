@@ -108,7 +108,10 @@ void check_listen_address(const std::string& address, const std::string& key,
                           std::map<std::string, std::string>& seen, Findings& findings) {
   const auto parsed = parse_listen_address(address);
   if (!parsed.ok()) {
-    findings.add(key, fmt::format("{} is {}", quoted(address), parsed.error().what.view()),
+    findings.add(key,
+                 address.empty()
+                     ? "is missing"
+                     : fmt::format("{} is {}", in_quotes(address), parsed.error().what.view()),
                  kListenAllowed);
     return;
   }
@@ -119,7 +122,7 @@ void check_listen_address(const std::string& address, const std::string& key,
                                     : address;
   const auto [other, is_new] = seen.emplace(canonical, key);
   if (!is_new) {
-    findings.add(key, fmt::format("{} is also {}", quoted(address), other->second),
+    findings.add(key, fmt::format("{} is also {}", in_quotes(address), other->second),
                  "each address once");
   }
 }
@@ -137,7 +140,7 @@ void check_listeners(const Config& config, Findings& findings) {
     for (size_t at = 0; at < listener.trusted_proxies.size(); ++at) {
       if (parse_cidr(listener.trusted_proxies[at])) continue;
       findings.add(fmt::format("{}.trusted_proxies[{}]", key, at),
-                   quoted(listener.trusted_proxies[at]) + " is not an address or prefix",
+                   in_quotes(listener.trusted_proxies[at]) + " is not an address or prefix",
                    R"("192.0.2.1", "10.0.0.0/8", "2001:db8::/32"; no bits after the prefix)");
     }
     const bool may_be_ip =
@@ -162,11 +165,11 @@ bool is_absolute_path(std::string_view path) {
 
 void check_sections(const Config& config, Findings& findings) {
   if (!config.server.node.empty() && !is_id(config.server.node)) {
-    findings.add("server.node", quoted(config.server.node) + " is not a name", kIdAllowed);
+    findings.add("server.node", in_quotes(config.server.node) + " is not a name", kIdAllowed);
   }
   const Journal& journal = config.journal;
   if (!journal.ring_dir.empty() && !is_absolute_path(journal.ring_dir)) {
-    findings.add("journal.ring_dir", quoted(journal.ring_dir) + " is not an absolute path",
+    findings.add("journal.ring_dir", in_quotes(journal.ring_dir) + " is not an absolute path",
                  "an absolute path, or empty for the data directory");
   }
   if (journal.max_bytes / 2 < journal.segment_bytes) {
@@ -175,7 +178,7 @@ void check_sections(const Config& config, Findings& findings) {
   }
   const AccessLog& log = config.access_log;
   if (log.target != "stdout" && log.target != "syslog" && !is_absolute_path(log.target)) {
-    findings.add("access_log.target", "cannot be " + quoted(log.target),
+    findings.add("access_log.target", "cannot be " + in_quotes(log.target),
                  R"("stdout", "syslog" or a file's absolute path)");
   }
 }
@@ -193,9 +196,10 @@ void check_routes(const Config& config, Findings& findings) {
     if (route.id.empty()) continue;
     const auto [other, is_new] = ids.emplace(route.id, index);
     if (!is_new) {
-      findings.add(key + ".id",
-                   fmt::format("{} is also the id of routes[{}]", quoted(route.id), other->second),
-                   "each id once");
+      findings.add(
+          key + ".id",
+          fmt::format("{} is also the id of routes[{}]", in_quotes(route.id), other->second),
+          "each id once");
     }
   }
 }

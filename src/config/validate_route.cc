@@ -47,7 +47,7 @@ class RouteCheck {
 
   void run() {
     if (!is_id(route_.id)) {
-      add(".id", route_.id.empty() ? "is missing" : quoted(route_.id) + " is not an id",
+      add(".id", route_.id.empty() ? "is missing" : in_quotes(route_.id) + " is not an id",
           kIdAllowed);
     }
     check_pattern();
@@ -62,7 +62,7 @@ class RouteCheck {
     check_health();
     for (size_t index = 0; index < route_.upgrade.size(); ++index) {
       if (route_.upgrade[index] == "websocket") continue;
-      add(fmt::format(".upgrade[{}]", index), "cannot be " + quoted(route_.upgrade[index]),
+      add(fmt::format(".upgrade[{}]", index), "cannot be " + in_quotes(route_.upgrade[index]),
           "\"websocket\"");
     }
   }
@@ -85,7 +85,7 @@ class RouteCheck {
     if (route_.pattern.empty()) return add(".pattern", "is missing", kAllowed);
     const auto parsed = parse_pattern(route_.pattern);
     if (parsed.ok()) return;
-    add(".pattern", fmt::format("{} has {}", quoted(route_.pattern), parsed.error().what.view()),
+    add(".pattern", fmt::format("{} has {}", in_quotes(route_.pattern), parsed.error().what.view()),
         kAllowed);
   }
 
@@ -96,10 +96,10 @@ class RouteCheck {
       const std::string& host = route_.hosts[index];
       const std::string key = fmt::format(".hosts[{}]", index);
       if (!is_host_pattern(host)) {
-        add(key, quoted(host) + " is not a host",
+        add(key, in_quotes(host) + " is not a host",
             R"("example.com", "*.example.com", "192.0.2.1", "[2001:db8::1]"; no port, no other *)");
       } else if (!seen.insert(host).second) {
-        add(key, quoted(host) + " is there twice", "each host once");
+        add(key, in_quotes(host) + " is there twice", "each host once");
       }
     }
   }
@@ -123,13 +123,13 @@ class RouteCheck {
       const bool has_lower =
           std::any_of(method.begin(), method.end(), [](char c) { return c >= 'a' && c <= 'z'; });
       if (!is_token(method) || method.size() > 32) {
-        add(key, quoted(method) + " is not a method", kAllowed);
+        add(key, in_quotes(method) + " is not a method", kAllowed);
       } else if (has_lower) {
-        add(key, quoted(method) + " is not in upper case", kAllowed);
+        add(key, in_quotes(method) + " is not in upper case", kAllowed);
       } else if (method == "CONNECT" || method == "TRACE") {
         add(key, method + " is always answered with 405", kAllowed);
       } else if (!seen.insert(method).second) {
-        add(key, quoted(method) + " is there twice", "each method once");
+        add(key, in_quotes(method) + " is there twice", "each method once");
       }
     }
   }
@@ -142,7 +142,7 @@ class RouteCheck {
       if (!is_token(name) || name.size() > kHeaderNameBytesMax) {
         add(key, "is not a header name", "letters, digits and !#$%&'*+-.^_`|~");
       } else if (!is_header_value(value) || value.empty()) {
-        add(key, quoted(value) + " is not a header value", R"(the exact value, or "*" for any)");
+        add(key, in_quotes(value) + " is not a header value", R"(the exact value, or "*" for any)");
       } else if (!seen.insert(to_lower(name)).second) {
         add(key, "is there twice", "each name once");
       }
@@ -150,32 +150,38 @@ class RouteCheck {
   }
 
   void check_target() {
-    const bool redirects = route_.redirect.status != 0 || !route_.redirect.location.empty();
-    if (redirects) {
+    check_upstreams();
+    if (route_.redirect.status != 0 || !route_.redirect.location.empty()) {
       check_redirect();
-      if (!route_.upstreams.empty()) {
-        add(".redirect", "stands beside upstreams", "one of the two");
-      }
-      return;
+      if (!route_.upstreams.empty()) add(".redirect", "stands beside upstreams", "one of the two");
+    } else if (route_.upstreams.empty()) {
+      add(".upstreams", "is missing", R"(at least one "http://host:port", or a redirect)");
     }
-    if (route_.upstreams.empty()) {
-      return add(".upstreams", "is missing", R"(at least one "http://host:port", or a redirect)");
-    }
+  }
+
+  void check_upstreams() {
     if (!check_count(".upstreams", route_.upstreams.size(), kUpstreamsPerRouteMax)) return;
     std::set<std::string> seen;
     for (size_t index = 0; index < route_.upstreams.size(); ++index) {
       const Upstream& upstream = route_.upstreams[index];
       const std::string key = fmt::format(".upstreams[{}].url", index);
+      constexpr std::string_view kAllowed =
+          R"("http://host", "http://host:port", "http+unix:/path")";
       const auto parsed = parse_upstream_url(upstream.url);
       if (!parsed.ok()) {
+        // Text with an '@' may hold a password, which must not reach a log.
+        const bool secret = upstream.url.find('@') != std::string::npos;
         add(key,
-            fmt::format("{} is not possible: {}", quoted(upstream.url), parsed.error().what.view()),
-            R"("http://host", "http://host:port", "http+unix:/path")");
+            upstream.url.empty() ? "is missing"
+                                 : fmt::format("{} is not possible: {}",
+                                               secret ? "this URL" : in_quotes(upstream.url),
+                                               parsed.error().what.view()),
+            kAllowed);
         continue;
       }
       const Upstream& p = parsed.value();
       if (!seen.insert(fmt::format("{} {} {}", p.host, p.port, p.unix_path)).second) {
-        add(key, quoted(upstream.url) + " is there twice", "each upstream once, with a weight");
+        add(key, in_quotes(upstream.url) + " is there twice", "each upstream once, with a weight");
       }
     }
   }
@@ -194,7 +200,7 @@ class RouteCheck {
     const auto parsed = parse_location(route_.redirect.location);
     if (!parsed.ok()) {
       add(".redirect.location",
-          fmt::format("{} has {}", quoted(route_.redirect.location), parsed.error().what.view()),
+          fmt::format("{} has {}", in_quotes(route_.redirect.location), parsed.error().what.view()),
           kAllowed);
     }
   }
@@ -204,10 +210,11 @@ class RouteCheck {
       constexpr std::string_view kAllowed = R"(a path such as "/v2/", without wildcards)";
       const auto path = normalize_literal_path(route_.rewrite);
       if (!path.ok()) {
-        add(".rewrite", fmt::format("{} has {}", quoted(route_.rewrite), path.error().what.view()),
+        add(".rewrite",
+            fmt::format("{} has {}", in_quotes(route_.rewrite), path.error().what.view()),
             kAllowed);
       } else if (route_.rewrite.find('*') != std::string::npos) {
-        add(".rewrite", quoted(route_.rewrite) + " has a wildcard", kAllowed);
+        add(".rewrite", in_quotes(route_.rewrite) + " has a wildcard", kAllowed);
       }
       if (route_.strip_prefix) {
         add(".rewrite", "stands beside strip_prefix, which it includes", "one of the two");
@@ -216,13 +223,13 @@ class RouteCheck {
     if (route_.host_mode != HostMode::literal) return;
     const auto parsed = parse_upstream_url("http://" + route_.host_literal);
     if (!parsed.ok() || route_.host_literal.ends_with('/')) {
-      add(".host", quoted(route_.host_literal) + " is not a host", "\"literal NAME[:PORT]\"");
+      add(".host", in_quotes(route_.host_literal) + " is not a host", "\"literal NAME[:PORT]\"");
     }
   }
 
   void check_header_name(const std::string& key, std::string_view name) {
     if (!is_token(name) || name.size() > kHeaderNameBytesMax) {
-      return add(key, quoted(name) + " is not a header name",
+      return add(key, in_quotes(name) + " is not a header name",
                  "letters, digits and !#$%&'*+-.^_`|~");
     }
     const std::string lower_name = to_lower(name);
@@ -230,7 +237,7 @@ class RouteCheck {
         kReservedHeaders.end()) {
       return;
     }
-    add(key, quoted(name) + " is written by Weir itself",
+    add(key, in_quotes(name) + " is written by Weir itself",
         lower_name == "host" ? "the route's key \"host\"" : "other header names");
   }
 
@@ -241,7 +248,7 @@ class RouteCheck {
       const std::string key = fmt::format("{}.{}", list, plain(name));
       check_header_name(key, name);
       if (!is_header_value(value)) {
-        add(key, quoted(value) + " is not a header value",
+        add(key, in_quotes(value) + " is not a header value",
             "at most 4096 bytes, no control characters, no space at either end");
       }
       if (!seen.insert(to_lower(name)).second && once) add(key, "is there twice", "each name once");
@@ -272,7 +279,7 @@ class RouteCheck {
           add(key, "\"*\" is not possible with credentials = true", "exact origins");
         }
       } else if (!is_origin(origin)) {
-        add(key, quoted(origin) + " is not an origin", kAllowed);
+        add(key, in_quotes(origin) + " is not an origin", kAllowed);
       }
     }
     check_methods(".cors.methods", cors.methods);
@@ -280,7 +287,7 @@ class RouteCheck {
     for (size_t index = 0; index < cors.headers.size(); ++index) {
       if (is_token(cors.headers[index])) continue;
       add(fmt::format(".cors.headers[{}]", index),
-          quoted(cors.headers[index]) + " is not a header name",
+          in_quotes(cors.headers[index]) + " is not a header name",
           "letters, digits and !#$%&'*+-.^_`|~");
     }
   }
@@ -325,7 +332,7 @@ void check_path_reference(std::string_view path, const std::string& key, Finding
   const bool valid = path.size() <= kUpstreamPathBytesMax && path.starts_with('/') &&
                      std::all_of(path.begin(), path.end(),
                                  [](char c) { return c > 0x20 && c < 0x7f && c != '#'; });
-  if (!valid) findings.add(key, quoted(path) + " is not a path", "a path such as \"/health\"");
+  if (!valid) findings.add(key, in_quotes(path) + " is not a path", "a path such as \"/health\"");
 }
 
 void check_route(const Route& route, const std::string& key, Findings& findings) {

@@ -95,8 +95,7 @@ class Decoder {
       return wrong_kind(key, *value, size_range(range));
     }
     if (!bytes || !std::in_range<Integer>(*bytes)) {
-      return problem(key, value->place, written(*value) + " is not a size in range",
-                     size_range(range));
+      return problem(key, value->place, written(*value) + " is not a size", size_range(range));
     }
     out = static_cast<Integer>(*bytes);
   }
@@ -116,8 +115,12 @@ class Decoder {
     } else {
       return wrong_kind(key, *value, duration_range(range));
     }
-    if (!parsed || std::chrono::duration_cast<Duration>(*parsed) != *parsed) {
-      return problem(key, value->place, written(*value) + " is not a duration in range",
+    if (!parsed) {
+      return problem(key, value->place, written(*value) + " is not a duration",
+                     duration_range(range));
+    }
+    if (std::chrono::duration_cast<Duration>(*parsed) != *parsed) {
+      return problem(key, value->place, written(*value) + " is not in whole seconds",
                      duration_range(range));
     }
     out = std::chrono::duration_cast<Duration>(*parsed);
@@ -357,7 +360,7 @@ class Decoder {
   static std::string written(const Value& value) {
     switch (value.kind) {
       case Value::Kind::text:
-        return quoted(value.text);
+        return in_quotes(value.text);
       case Value::Kind::integer:
         return std::to_string(value.integer);
       case Value::Kind::real:

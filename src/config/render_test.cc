@@ -1,0 +1,99 @@
+#include "config/render.h"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "config/load.h"
+
+namespace weir::config {
+namespace {
+
+using Keys = std::vector<std::string>;
+
+Config loaded(std::string_view toml) {
+  LoadResult result = load(toml, "weir.toml", {});
+  for (const Problem& problem : result.problems)
+    ADD_FAILURE() << to_string(problem);
+  return std::move(result.config);
+}
+
+Route route(const std::string& id) {
+  Route out;
+  out.id = id;
+  out.pattern = "/" + id + "/*";
+  out.upstreams = {{.url = "http://a", .host = "a"}};
+  return out;
+}
+
+TEST(RenderTest, DefaultsAreWrittenInFullAndReadBack) {
+  EXPECT_EQ(loaded(to_toml(Config{})), Config{});
+}
+
+TEST(RenderTest, EveryTextSurvives) {
+  Config config;
+  config.routes = {route("a.b"), route("c")};
+  config.routes[0].request_headers.set = {{"A", "quote \" tab \t backslash \\"}};
+  config.routes[0].response_headers.add = {{"B", "1"}, {"B", "2"}};
+  config.routes[0].headers = {{"x-y", "*"}};
+  config.routes[0].host_mode = HostMode::literal;
+  config.routes[0].host_literal = "caf\x65";
+  config.routes[1].timeouts.connect = milliseconds{1};
+  config.server.drain_timeout = milliseconds{0};
+  EXPECT_EQ(loaded(to_toml(config)), config);
+}
+
+TEST(RenderTest, SettingsNameKeysAsInTheFileAndRoutesByTheirId) {
+  Config config;
+  config.routes = {route("kv")};
+  const std::vector<Setting> all = settings(config);
+  const auto find = [&](std::string_view key) {
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const Setting& s) { return s.key == key; });
+    return found == all.end() ? Setting{} : *found;
+  };
+  EXPECT_EQ(find("server.workers"), (Setting{"server.workers", "0", true}));
+  EXPECT_EQ(find("limits.header_timeout"), (Setting{"limits.header_timeout", "\"10s\"", false}));
+  EXPECT_EQ(find("routes.kv.timeouts.connect"),
+            (Setting{"routes.kv.timeouts.connect", "\"2s\"", false}));
+}
+
+TEST(ChangesTest, NothingChangedIsNoKey) {
+  Config config;
+  config.routes = {route("kv")};
+  EXPECT_EQ(changed_keys(config, config), Keys{});
+  EXPECT_EQ(restart_needed(config, config), Keys{});
+}
+
+TEST(ChangesTest, NamesChangedAddedAndRemoved) {
+  Config before;
+  before.routes = {route("same"), route("changed"), route("removed")};
+  before.vars = {{"A", "1"}, {"B", "1"}};
+  Config after = before;
+  after.routes = {route("added"), route("changed"), route("same")};
+  after.routes[1].timeouts.connect = milliseconds{1};
+  after.routes[1].upstreams[0].weight = 2;
+  after.vars = {{"B", "2"}};
+  after.limits.header_timeout = milliseconds{1234};
+  EXPECT_EQ(changed_keys(before, after),
+            (Keys{"limits.header_timeout", "vars.\"B\"", "routes.added", "routes.changed.upstreams",
+                  "routes.changed.timeouts.connect", "vars.\"A\"", "routes.removed"}));
+  EXPECT_EQ(restart_needed(before, after), Keys{});
+}
+
+TEST(ChangesTest, NamesWhatNeedsARestart) {
+  const Config before;
+  Config after;
+  after.server.workers = 3;
+  after.server.drain_timeout = milliseconds{1};
+  after.traffic.push_back({.address = "127.0.0.1:1"});
+  after.admin = "127.0.0.1:2";
+  after.health_path = "";
+  after.journal.sync_interval = milliseconds{10};
+  after.log_format = LogFormat::json;
+  EXPECT_EQ(restart_needed(before, after), (Keys{"server.workers", "listen.traffic", "listen.admin",
+                                                 "journal.sync_interval", "log.format"}));
+}
+
+}  // namespace
+}  // namespace weir::config
