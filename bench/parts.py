@@ -186,7 +186,7 @@ def proxied(bench: Bench) -> dict:
         whole = [one["weir"].per_process_second / one[best].per_loop_second for one in rounds]
         figures |= {"best_peer": best, "ratio_loops": loops, "ratio_process": whole}
         bench.checks += [
-            Check(f"proxied, loops only / {best}", statistics.median(loops), 1.15, True, 1.25, "×"),
+            Check(f"proxied, loops / {best}", statistics.median(loops), 1.15, True, 1.25, "×"),
             Check(f"proxied, process / {best}", statistics.median(whole), 0.85, True, 1.0, "×"),
         ]
     return figures
@@ -320,15 +320,33 @@ def startup(bench: Bench) -> dict:
     return figures
 
 
+def _loops_seconds(server: Server) -> list[float]:
+    """Processor time of each loop while 32 connections make the same number of requests, one at a
+    time. Under full load the kernel shares the processor evenly among the loops, whatever
+    connections each has."""
+    address = ("127.0.0.1", server.port)
+    connections = [socket.create_connection(address, timeout=5) for _ in range(CONNECTIONS)]
+    try:
+        for connection in connections * 20:  # Past what the first requests cost once.
+            _ask(connection)
+        before = readings.thread_seconds(server.pid, "loop-")
+        deadline = time.monotonic() + 1.5
+        while time.monotonic() < deadline:
+            for connection in connections:
+                _ask(connection)
+        after = readings.thread_seconds(server.pid, "loop-")
+    finally:
+        for connection in connections:
+            connection.close()
+    return [after[name] - before[name] for name in after]
+
+
 def balance(bench: Bench) -> dict:
     """How evenly 32 connections fall on 8 loops. Each start deals them anew."""
     ratios = []
     for _ in range(3 if bench.quick else 7):
-        server = bench.fleet.weir(bench.fleet.proxy_core, workers=8).start()
-        before = readings.thread_seconds(server.pid, "loop-")
-        run_wrk(bench, server, 2)
-        after = readings.thread_seconds(server.pid, "loop-")
-        used = [after[name] - before[name] for name in after]
+        server = bench.fleet.weir(None, workers=8).start()
+        used = _loops_seconds(server)
         if len(used) != 8:
             raise ServerError(f"8 workers make {len(used)} threads named loop-*")
         ratios.append(max(used) / statistics.mean(used))

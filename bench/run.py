@@ -62,7 +62,8 @@ def build_helpers() -> Path:
 
 
 def first_line(*command: str) -> str:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, **streams, text=True, timeout=10)
     return done.stdout.strip().split("\n")[0]
 
 
