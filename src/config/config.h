@@ -96,6 +96,7 @@ struct Timeouts {
   bool operator==(const Timeouts&) const = default;
 };
 
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): ordered by meaning; there are few.
 struct Route {
   std::string id;
   bool enabled = true;
@@ -111,7 +112,7 @@ struct Route {
   PassiveHealth passive_health;
   Timeouts timeouts;
   uint32_t retry_attempts = 3;  // First attempt included; 1 to 10.
-  uint64_t retry_buffer_bytes = 64 * 1024;
+  uint64_t retry_buffer_bytes = 64ULL * 1024;
 
   bool strip_prefix = false;
   std::string rewrite;  // Replaces the literal prefix by this one; empty: no rewrite.

@@ -169,11 +169,11 @@ void add_findings(Decoded& decoded) {
 }  // namespace
 
 const std::vector<std::string>& founding_variables() {
-  static const std::vector<std::string> kNames{"DEFAULT_CACHE_VERSION", "DEFAULT_RATE_LIMIT",
+  static const std::vector<std::string> names{"DEFAULT_CACHE_VERSION", "DEFAULT_RATE_LIMIT",
                                                "DEFAULT_RATE_WINDOW",   "PATH_COLLECTION_ENABLED",
                                                "TRAFFIC_SAMPLING_RATE", "TRAFFIC_THRESHOLD",
                                                "USE_ANALYTICS_ENGINE",  "USE_TRAFFIC_QUEUE"};
-  return kNames;
+  return names;
 }
 
 LoadResult load(std::string_view toml, std::string_view file, const Environment& environment) {

@@ -28,9 +28,9 @@ namespace weir::routing {
 
 // One enabled or disabled route of the configuration, with what is worked out once.
 struct Route {
-  const config::Route* config;  // Inside the table's configuration.
-  uint32_t index;               // In Config::routes.
-  std::string literal_prefix;   // Of the pattern: what strip_prefix and rewrite take away.
+  const config::Route* config = nullptr;  // Inside the table's configuration.
+  uint32_t index = 0;                     // In Config::routes.
+  std::string literal_prefix;  // Of the pattern: what strip_prefix and rewrite take away.
   std::vector<config::LocationPart> location;  // Of the redirect; empty without one.
 
   std::string_view id() const { return config->id; }

@@ -290,7 +290,7 @@ class Decoder {
 
  private:
   struct Frame {
-    const Value* table;
+    const Value* table = nullptr;
     std::string path;
     std::vector<std::string_view> known;  // Keys asked for; they are literals of the schema.
   };

@@ -2,9 +2,17 @@
 
 #include <utility>
 
+// toml++ 3.3 asserts (with NDEBUG: assumes) that a key begins like one before it looks, so that
+// "[!]" would abort the process or be undefined; without the assertion it reports an error.
+// NOLINTBEGIN(readability-identifier-naming): the library's names.
+#undef NDEBUG
+#define TOML_ASSERT(expression) static_assert(true)
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
+// NOLINTEND(readability-identifier-naming)
 #include <toml++/toml.h>
+
+#include "config/internal/text.h"
 
 namespace weir::config::internal {
 namespace {
@@ -15,6 +23,16 @@ Place place_of(const toml::source_region& source) {
 
 Problem problem_at(Place place, std::string message, std::string allowed = {}) {
   return {{}, place.line, place.column, {}, std::move(message), std::move(allowed)};
+}
+
+// The library's messages repeat text of the file.
+std::string printable(std::string_view text) {
+  constexpr size_t kBytesMax = 300;
+  std::string out{text.substr(0, kBytesMax)};
+  for (char& c : out) {
+    if (is_control(c)) c = '?';
+  }
+  return out;
 }
 
 // Walks over the text as far as it is well-formed and looks at the dots of each key: toml++ nests
@@ -177,7 +195,7 @@ std::variant<Value, Problem> parse_document(std::string_view toml) {
   const toml::parse_result parsed = toml::parse(toml);
   if (!parsed) {
     return problem_at(place_of(parsed.error().source()),
-                      "is not valid TOML: " + std::string{parsed.error().description()});
+                      "is not valid TOML: " + printable(parsed.error().description()));
   }
   Value root;
   Converter converter;
