@@ -1,5 +1,6 @@
 #include "config/internal/document.h"
 
+#include <algorithm>
 #include <utility>
 
 // toml++ 3.3 asserts (with NDEBUG: assumes) that a key begins like one before it looks, so that
@@ -35,18 +36,24 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-// Walks over the text as far as it is well-formed and looks at the dots of each key: toml++ nests
-// one table per dot without a limit, and destroying them would use up the stack.
+// Walks over the text, as far as it is well-formed, and refuses what toml++ 3.3 does not survive:
+//   - keys with very many dots: it nests one table per dot without a limit, and destroying them
+//     would use up the stack;
+//   - bytes above ASCII where it looks for white space (outside strings and comments, where TOML
+//   has
+//     none, and after a backslash that ends a line): for U+FE66 to U+FEFE that look is undefined.
 //
 // Threading: one thread at a time.
-class DotCounter {
+class Precheck {
  public:
-  explicit DotCounter(std::string_view text) : text_(text) {}
+  explicit Precheck(std::string_view text) : text_(text) {
+    if (text_.starts_with("\xef\xbb\xbf")) text_.remove_prefix(3);
+  }
 
-  // The line (from 1) of a key with too many dots, or 0.
-  uint32_t first_excess() {
+  // What is wrong first, or null.
+  const char* run() {
     size_t dots = 0;
-    while (at_ < text_.size()) {
+    while (at_ < text_.size() && problem_ == nullptr) {
       const char c = text_[at_];
       if (c == '"' || c == '\'') {
         skip_string(c);
@@ -56,34 +63,57 @@ class DotCounter {
         at_ = std::min(text_.find('\n', at_), text_.size());
         continue;
       }
-      if (c == '.' && ++dots > kKeyDotsMax) return line_;
+      if (static_cast<uint8_t>(c) >= 0x80) return "a character above ASCII outside quotes";
+      if (c == '.' && ++dots > kKeyDotsMax) return "a key with more than 16 dots";
       if (c == '\n') ++line_;
       if (c == '\n' || c == '=' || c == ',' || c == '[' || c == '{') dots = 0;
       ++at_;
     }
-    return 0;
+    return problem_;
   }
+
+  uint32_t line() const { return line_; }  // From 1: where run() stopped.
 
  private:
   void skip_string(char quote) {
-    const bool multi_line = text_.substr(at_).starts_with(quote == '"' ? "\"\"\"" : "'''");
+    const bool multi_line = text_.substr(at_).starts_with(quote == '"' ? "\"\"\"" : "\'\'\'");
     at_ += multi_line ? 3 : 1;
-    while (at_ < text_.size()) {
+    while (at_ < text_.size() && problem_ == nullptr) {
       const char c = text_[at_];
       if (c == '\n') {
         if (!multi_line) return;  // An error that toml++ reports.
         ++line_;
       }
       if (c == '\\' && quote == '"') {
-        ++at_;  // What follows is escaped; a newline is counted below.
-        if (at_ < text_.size() && text_[at_] == '\n') ++line_;
-      } else if (c == quote && (!multi_line || ends_multi_line(quote))) {
+        skip_escape();
+        continue;
+      }
+      if (c == quote && (!multi_line || ends_multi_line(quote))) {
         at_ += multi_line ? 3 : 1;
         while (multi_line && at_ < text_.size() && text_[at_] == quote)
           ++at_;  // Up to two quotes may stand before the closing three.
         return;
       }
       ++at_;
+    }
+  }
+
+  // A backslash and what it escapes: one character, or white space that holds the line's end.
+  void skip_escape() {
+    ++at_;
+    if (at_ == text_.size()) return;
+    constexpr std::string_view kSpace = " \t\r\n\v\f";
+    if (kSpace.find(text_[at_]) == std::string_view::npos) {
+      const bool ascii = static_cast<uint8_t>(text_[at_]) < 0x80;
+      if (!ascii) problem_ = "a character above ASCII after a backslash";
+      ++at_;
+      return;
+    }
+    for (; at_ < text_.size() && kSpace.find(text_[at_]) != std::string_view::npos; ++at_) {
+      if (text_[at_] == '\n') ++line_;
+    }
+    if (at_ < text_.size() && static_cast<uint8_t>(text_[at_]) >= 0x80) {
+      problem_ = "a character above ASCII after a backslash that ends a line";
     }
   }
 
@@ -94,6 +124,7 @@ class DotCounter {
   std::string_view text_;
   size_t at_ = 0;
   uint32_t line_ = 1;
+  const char* problem_ = nullptr;
 };
 
 // Converts toml++'s tree. Recursion is bounded by kDepthMax.
@@ -189,8 +220,9 @@ std::variant<Value, Problem> parse_document(std::string_view toml) {
   if (toml.size() > kFileBytesMax) {
     return problem_at({}, "is larger than 1 MiB", "at most 1 MiB");
   }
-  if (const uint32_t line = DotCounter{toml}.first_excess(); line != 0) {
-    return problem_at({line, 1}, "a key has too many dots", "at most 16");
+  Precheck precheck{toml};
+  if (const char* problem = precheck.run(); problem != nullptr) {
+    return problem_at({precheck.line(), 1}, std::string{"is not valid here: "} + problem);
   }
   const toml::parse_result parsed = toml::parse(toml);
   if (!parsed) {
