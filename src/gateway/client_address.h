@@ -31,7 +31,7 @@ class ClientAddressRule {
                               const http::RequestHead& head) const;
 
  private:
-  config::IpAddress from_list(std::string_view list, const config::IpAddress& peer) const;
+  bool walk_list(std::string_view list, config::IpAddress& client) const;
   config::IpAddress from_forwarded(http::Fields fields, const config::IpAddress& peer) const;
 
   config::ClientAddress source_;

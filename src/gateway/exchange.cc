@@ -83,7 +83,8 @@ void Exchange::start(net::ServerStream& server, net::ClientConnection& connectio
   state_ = State::asking;
   recorded_ = body_done_ = true;
   committed_ = head_request_ = idempotent_ = body_overflowed_ = fresh_only_ = false;
-  counted_retrying_ = counted_tunnel_ = interim_continue_ = false;
+  counted_retrying_ = counted_tunnel_ = interim_continue_ = interim_passed_ = false;
+  waiting_since_ = {};
   arrived_at_ = context.loop.wall();
   arrived_ = context.loop.now();
   id_ = gateway_.recorder_.next_id(arrived_at_);
@@ -130,12 +131,12 @@ void Exchange::run_stages(const http::RequestHead& head) {
   // Collect: whatever happens from here on, on_commit() or on_client_gone() records it.
   identify_client(head);
   if (!take_path(head)) return;
-  if (answer_health(head)) return;
   const bool routed = match_route(head);
   copy_request(head);
   if (head.method_id == http::Method::connect || head.method_id == http::Method::trace) {
     return refuse(kMethodNotAllowed);
   }
+  if (answer_health(head)) return;
   // IP rules, then geographic rules.
   if (!routed) return refuse(kNotFound);
   if (route_->timeouts.total.count() > 0) {
@@ -174,8 +175,8 @@ bool Exchange::take_path(const http::RequestHead& head) {
 bool Exchange::answer_health(const http::RequestHead& head) {
   const std::string& health_path = active_->snapshot->config.health_path;
   if (health_path.empty() || path_ != health_path) return false;
+  if (head.method_id != http::Method::get && !head_request_) return false;
   recorded_ = false;
-  copy_request(head);
   std::string& body = gateway_.text_scratch_;
   body = R"({"status":"healthy","timestamp":")";
   codec::append_iso_ms(body, base::unix_ms(arrived_at_));
@@ -240,6 +241,7 @@ void Exchange::copy_request(const http::RequestHead& head) {
   const std::string_view rewritten =
       entry_ != nullptr ? routing::upstream_path(*entry_, path_, gateway_.text_scratch_) : path_;
   store_.reset(request_field_bytes(head, facts, rules) + head.method.size() + path_.size() +
+               head.value(FieldName::user_agent).size() + head.value(FieldName::origin).size() +
                rewritten.size() + 2 * head.query.size() + head.host.size() +
                2 * head.upgrade.size() + request_id_.size() + 64);
   method_ = store_.keep(head.method);
@@ -323,6 +325,7 @@ void Exchange::end() {
   if (counted_tunnel_) gateway_.node_counts_.tunnels.fetch_sub(1, std::memory_order_relaxed);
   if (recorded_ && active_->snapshot->config.stats.record) gateway_.recorder_.answered();
   body_.clear();
+  trailers_.reset(0);
   if (store_.capacity() > kStoreBytesKept) store_.shrink();
   server_ = nullptr;
   state_ = State::unused;

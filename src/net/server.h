@@ -75,7 +75,7 @@ class Server final : public Http1ServerOwner {
   friend class Acceptor;
   class Acceptor;
 
-  void accept_all(int listener, const ListenerOptions& options, int accepts_max);
+  bool accept_all(int listener, const ListenerOptions& options, int accepts_max);
   void place(os::Fd socket, const SocketAddress& peer, const ListenerOptions& options);
   void adopt(os::Fd socket, const SocketAddress& peer, const ListenerOptions& options);
   void on_closed(Http1ServerConnection& connection) override;

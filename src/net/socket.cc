@@ -141,6 +141,11 @@ Moved read_some(int descriptor, char* into, size_t bytes_max) {
   }
 }
 
+bool has_input(int descriptor) {
+  char byte = 0;
+  return ::recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 Moved write_some(int descriptor, const iovec* pieces, size_t count) {
   while (true) {
     ssize_t sent = 0;

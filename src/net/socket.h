@@ -52,6 +52,7 @@ struct Moved {
   size_t bytes = 0;
 };
 Moved read_some(int descriptor, char* into, size_t bytes_max);
+bool has_input(int descriptor);  // Bytes, or the end, can be read at once.
 Moved write_some(int descriptor, const iovec* pieces, size_t count);
 
 }  // namespace weir::net

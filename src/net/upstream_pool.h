@@ -16,13 +16,19 @@
 
 namespace weir::net {
 
+// Where an endpoint's connections are limited, one at rest here can be what an exchange of another
+// loop waits for: such connections are looked after every kShareEvery.
+//
 // Ownership: owns its connections; borrows the context and the endpoints, which must outlive it.
 // Threading: home loop only.
 // Limits: set_idle_max() connections at rest per endpoint; the endpoint's own connections_max,
 // node-wide.
 class UpstreamPool final : public Http1ClientOwner {
  public:
-  explicit UpstreamPool(LoopContext& context) : context_(context) {}
+  static constexpr std::chrono::milliseconds kShareEvery{16};
+
+  explicit UpstreamPool(LoopContext& context)
+      : context_(context), share_(context.loop, [this] { share(); }) {}
   ~UpstreamPool() override;
   UpstreamPool(const UpstreamPool&) = delete;
   UpstreamPool& operator=(const UpstreamPool&) = delete;
@@ -36,6 +42,9 @@ class UpstreamPool final : public Http1ClientOwner {
 
   // In force for connections that come to rest from now on.
   void set_idle_max(size_t idle_max) { idle_max_ = idle_max; }
+  // Whether acquire() would find a connection at rest or be allowed another one, as far as is
+  // known.
+  bool has_room(const Endpoint& endpoint) const;
 
   // Closes what is at rest, of every endpoint. At shutdown, and when the configuration changed.
   void close_idle();
@@ -51,11 +60,14 @@ class UpstreamPool final : public Http1ClientOwner {
   void on_idle(Http1ClientConnection& connection) override;
   void on_closed(Http1ClientConnection& connection, bool connect_failed) override;
   PerEndpoint& of(Endpoint& endpoint);
+  void share();
 
   LoopContext& context_;
   size_t idle_max_ = 128;
   std::vector<PerEndpoint> endpoints_;                               // By Endpoint::index().
   std::vector<std::unique_ptr<Http1ClientConnection>> connections_;  // By pool_index.
+  loop::Alarm share_;
+  bool sharing_ = false;  // share_ is set.
 };
 
 }  // namespace weir::net
