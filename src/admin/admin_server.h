@@ -12,13 +12,14 @@
 
 #include "net/exchange_stream.h"
 #include "net/loop_context.h"
+#include "net/server.h"
 
 namespace weir::admin {
 
 // Ownership: owns the exchanges in progress; borrows the context.
 // Threading: the control thread.
 // Limits: request bodies are read and discarded.
-class AdminServer final : public net::ServerHandler {
+class AdminServer final : public net::ServerHandler, public net::ProxyTrust {
  public:
   struct Pages {
     std::string health_path;               // Empty: off.
@@ -34,6 +35,9 @@ class AdminServer final : public net::ServerHandler {
                   const http::RequestHead& head) override;
   void on_malformed(net::ServerStream& stream, net::ClientConnection& client,
                     http::Malformed kind) override;
+  bool trusts_proxy(uint32_t /*listener*/, const net::SocketAddress& /*peer*/) const override {
+    return false;
+  }
 
  private:
   class Answer;

@@ -1,9 +1,19 @@
-#include "app/node.h"
+// The program. What it is made of: app/node.h. What it can do: cli/command_line.cc.
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "app/status.h"
+#include "cli/command_line.h"
+
 int main(int argc, char** argv) {
-  weir::app::ServeOptions options;
-  for (int i = 1; i + 1 < argc; ++i) {
-    if (std::string{argv[i]} == "--config") options.config_file = argv[i + 1];
-    if (std::string{argv[i]} == "--data") options.data_dir = argv[i + 1];
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const weir::cli::CommandLine line = weir::cli::parse(arguments, std::string{weir::app::kVersion});
+  if (line.exit_code) {
+    std::fputs(line.message.c_str(), *line.exit_code == 0 ? stdout : stderr);
+    return *line.exit_code;
   }
-  return weir::app::serve(options);
+  return weir::app::run_command(line);
 }

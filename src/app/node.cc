@@ -1,78 +1,338 @@
 #include "app/node.h"
 
+#include <algorithm>
 #include <csignal>
-#include <cstdio>
-#include <fstream>
-#include <iterator>
-#include <memory>
 #include <thread>
+#include <utility>
 
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "admin/admin_server.h"
-#include "app/control_socket.h"
-#include "app/data_plane.h"
-#include "app/resolver.h"
-#include "app/signals.h"
+#include "app/log.h"
+#include "app/reload.h"
+#include "app/status.h"
+#include "app/systemd.h"
 #include "config/endpoint.h"
-#include "config/load.h"
-#include "gateway/endpoint_table.h"
+#include "config/render.h"
 #include "net/socket.h"
-#include "os/clock.h"
 #include "os/random.h"
-#include "traffic/ring_recorder.h"
+#include "os/sigbus.h"
 
 namespace weir::app {
 namespace {
 
-class NoIdentity final : public gateway::ClientIdentity {
- public:
-  uint64_t hash(const config::IpAddress&) const override { return 1; }
-};
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPublishPatience{50};
+constexpr milliseconds kDrainLook{50};
+// Clients with connections at rest get this long to send one more request, whose answer tells them
+// to close; only then are connections at rest closed under them.
+constexpr milliseconds kIdleGrace{500};
+constexpr milliseconds kStopPatience{10'000};
+constexpr milliseconds kAlarmLook{1000};
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+// One descriptor per connection on each side, and some: the default of 1024 is for programs, not
+// for servers.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool refuse(const std::string& sentence) {
+  complain(sentence);
+  return false;
+}
+
+bool refuse_listener(const std::string& address, const base::Error& error) {
+  return refuse(fmt::format("{}: cannot listen: {}", address, error.what.view()));
+}
+
+bool refuse_descriptor(const std::string& address) {
+  return refuse(fmt::format("{}: no such descriptor was passed (LISTEN_FDNAMES)", address));
+}
 
 }  // namespace
 
-int serve(const ServeOptions& options) {
+Node::Node(ServeOptions options) : options_(std::move(options)) {}
+Node::~Node() = default;
+
+int Node::run() {
+  inherited_ = inherited_descriptors();
   block_signals();
-  os::RealClock clock;
-  std::ifstream file(options.config_file);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  config::LoadResult loaded = config::load(text, options.config_file, options.environment);
-  for (const auto& problem : loaded.problems) {
-    std::fprintf(stderr, "%s\n", config::to_string(problem).c_str());
+  os::install_sigbus_handler();
+  raise_descriptor_limit();
+  if (!load_configuration() || !open_storage() || !open_data_plane() || !open_control() ||
+      !open_admin()) {
+    return 1;
   }
-  if (!loaded.ok()) return 1;
-  auto config = std::make_shared<const config::Config>(std::move(loaded.config));
-  const uint32_t loops =
-      config->server.workers == 0 ? std::thread::hardware_concurrency() : config->server.workers;
-  std::vector<std::unique_ptr<traffic::Recorder>> recorders;
-  std::vector<traffic::Recorder*> borrowed;
-  for (uint32_t i = 0; i < loops; ++i) {
-    recorders.push_back(std::make_unique<traffic::NullRecorder>(i));
-    borrowed.push_back(recorders.back().get());
-  }
-  NoIdentity identity;
-  auto plane = DataPlane::create({.loops = loops}, clock, borrowed, identity);
-  if (!plane.ok()) return 1;
-  DataPlane& data_plane = *plane.value();
-  for (uint32_t i = 0; i < config->traffic.size(); ++i) {
-    const auto address = net::SocketAddress::parse(config->traffic[i].address);
-    const auto status = data_plane.listen(address.value(), {.index = i});
-    if (!status.ok()) {
-      std::fprintf(stderr, "weir: %s: %s\n", config->traffic[i].address.c_str(),
-                   std::string(status.error().what.view()).c_str());
-      return 1;
-    }
-  }
-  gateway::EndpointTable endpoints;
-  data_plane.start(endpoints.build(config, 1, {}));
-  auto control = loop::Loop::create(clock);
-  loop::Loop& loop = *control.value();
-  auto signals = Signals::open(loop, [&](int) { loop.stop(); });
-  loop.run();
-  data_plane.drain();
-  data_plane.stop();
+  recording_->start();
+  data_plane_->start(endpoints_.build(config_, ++version_, addresses_));
+  resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
+  watch_alarm_->set(kAlarmLook);
+  start_ms_ = std::chrono::ceil<milliseconds>(clock_.monotonic() - options_.started).count();
+  logger_->log(base::LogLevel::info, "weir {} serves {} with {} loops, {} routes, data in {}",
+               kVersion, config_->traffic.front().address, loop_count_, config_->routes.size(),
+               options_.data_dir);
+  notify_supervisor("READY=1");
+  loop_->run();
+  end();
   return 0;
+}
+
+bool Node::load_configuration() {
+  config::LoadResult loaded =
+      options_.config_file.empty()
+          ? config::load(options_.config_text, "built-in", options_.environment)
+          : load_file(options_.config_file, options_.environment);
+  for (const config::Problem& problem : loaded.problems)
+    complain(config::to_string(problem));
+  if (!loaded.ok()) return false;
+  if (loaded.config.server.node.empty()) loaded.config.server.node = host_name();
+  config_ = std::make_shared<const config::Config>(std::move(loaded.config));
+  logger_ = make_logger(clock_, config_->log_format);
+  loop_count_ = config_->server.workers != 0 ? config_->server.workers
+                                             : std::max(1U, std::thread::hardware_concurrency());
+  return true;
+}
+
+bool Node::open_storage() {
+  const base::Status made = files_.create_directory(options_.data_dir);
+  if (!made.ok()) {
+    return refuse(fmt::format("{}: the data directory cannot be made (errno {})", options_.data_dir,
+                              made.error().os_errno));
+  }
+  auto lock = os::DirectoryLock::acquire(options_.data_dir);
+  if (!lock.ok() && lock.error().code == base::ErrorCode::conflict) {
+    return refuse(fmt::format("{}: another weir (process {}) uses this data directory",
+                              options_.data_dir, os::lock_holder(options_.data_dir)));
+  }
+  if (!lock.ok()) {
+    return refuse(fmt::format("{}: the data directory cannot be locked (errno {})",
+                              options_.data_dir, lock.error().os_errno));
+  }
+  lock_ = std::move(lock).value();
+  auto recording =
+      Recording::open(*config_, options_.data_dir, loop_count_, clock_, files_, *logger_);
+  if (!recording.ok()) {
+    return refuse(fmt::format("{}: the journal cannot be opened: {} (errno {})", options_.data_dir,
+                              recording.error().what.view(), recording.error().os_errno));
+  }
+  recording_ = std::move(recording).value();
+  return true;
+}
+
+bool Node::open_data_plane() {
+  auto plane = DataPlane::create(
+      {.loops = loop_count_,
+       .node = config_->server.node,
+       .seed = os::secure_random_u64(),
+       .on_apply = [this](uint32_t index,
+                          const config::Config& config) { recording_->apply(index, config); }},
+      clock_, recording_->recorders(), *recording_);
+  if (!plane.ok()) return refuse("the event loops cannot be made: out of descriptors");
+  data_plane_ = std::move(plane).value();
+  for (uint32_t i = 0; i < config_->traffic.size(); ++i) {
+    if (!open_listener(config_->traffic[i], i)) return false;
+  }
+  return true;
+}
+
+bool Node::open_listener(const config::Listener& listener, uint32_t index) {
+  const net::ListenerOptions options{
+      .index = index,
+      .proxy_protocol = listener.client_address == config::ClientAddress::proxy_protocol};
+  const auto address = net::SocketAddress::parse(listener.address);
+  base::Status opened;
+  if (address.ok()) {
+    opened = data_plane_->listen(address.value(), options);
+  } else {
+    const auto inherited =
+        inherited_.find(config::parse_listen_address(listener.address).value().name);
+    if (inherited == inherited_.end()) return refuse_descriptor(listener.address);
+    opened = data_plane_->listen(inherited->second, options);
+  }
+  return opened.ok() || refuse_listener(listener.address, opened.error());
+}
+
+bool Node::open_control() {
+  auto loop = loop::Loop::create(clock_);
+  if (!loop.ok()) return refuse("the control loop cannot be made: out of descriptors");
+  loop_ = std::move(loop).value();
+  auto resolver = Resolver::start(clock_, [this](gateway::Addresses addresses) {
+    // Not sent: the next refresh brings the same answer again.
+    [[maybe_unused]] const bool sent = loop_->post([this, addresses = std::move(addresses)] {
+      addresses_ = addresses;
+      publish(config_);
+    });
+  });
+  if (!resolver.ok()) return refuse("the resolver cannot be started: out of descriptors");
+  resolver_ = std::move(resolver).value();
+  auto signals = Signals::open(*loop_, [this](int signal) { on_signal(signal); });
+  if (!signals.ok()) return refuse("signals cannot be received: out of descriptors");
+  signals_ = std::move(signals).value();
+  auto socket =
+      ControlSocket::open(*loop_, options_.data_dir + "/" + std::string{kControlSocketName},
+                          [this](std::string_view request) { return answer(request); });
+  if (socket.ok()) {
+    control_socket_ = std::move(socket).value();
+  } else {
+    // Traffic and counting do not need it.
+    logger_->log(base::LogLevel::warning, "control socket: {}: weir status will not work",
+                 socket.error().what.view());
+  }
+  drain_alarm_ = std::make_unique<loop::Alarm>(*loop_, [this] { drain_on(); });
+  watch_alarm_ = std::make_unique<loop::Alarm>(*loop_, [this] { watch_alarms(); });
+  return true;
+}
+
+bool Node::open_admin() {
+  declare_metrics();
+  admin_context_ = std::make_unique<net::LoopContext>(*loop_);
+  admin_ = std::make_unique<admin::AdminServer>(
+      *admin_context_, admin::AdminServer::Pages{.health_path = config_->health_path,
+                                                 .metrics = [this] { return metrics_.render(); }});
+  admin_group_.loads = std::make_unique<net::ServerGroup::Load[]>(1);
+  admin_group_.connections_max = 256;
+  admin_server_ = std::make_unique<net::Server>(*admin_context_, *admin_, *admin_, admin_group_, 0);
+  admin_group_.servers.push_back(admin_server_.get());
+  const auto address = net::SocketAddress::parse(config_->admin);
+  if (!address.ok()) {
+    const auto name = config::parse_listen_address(config_->admin).value().name;
+    const auto inherited = inherited_.find(name);
+    if (inherited == inherited_.end()) return refuse_descriptor(config_->admin);
+    const base::Status opened = admin_server_->listen(std::move(inherited->second), {});
+    return opened.ok() || refuse_listener(config_->admin, opened.error());
+  }
+  auto listener = net::listen_on(address.value(), net::PortSharing::exclusive);
+  if (!listener.ok()) return refuse_listener(config_->admin, listener.error());
+  const base::Status opened = admin_server_->listen(std::move(listener).value(), {});
+  return opened.ok() || refuse_listener(config_->admin, opened.error());
+}
+
+void Node::publish(std::shared_ptr<const config::Config> config) {
+  config_ = std::move(config);
+  const auto stalled =
+      data_plane_->publish(endpoints_.build(config_, ++version_, addresses_), kPublishPatience);
+  admin_->set_health_path(config_->health_path);
+  for (const uint32_t index : stalled) {
+    logger_->log(base::LogLevel::error,
+                 "configuration {}: loop-{} is stalled and will take it up later", version_, index);
+  }
+}
+
+void Node::reload() {
+  config::LoadResult loaded = load_file(options_.config_file, options_.environment);
+  for (const config::Problem& problem : loaded.problems) {
+    logger_->log(base::LogLevel::error, "configuration: {}", config::to_string(problem));
+  }
+  if (loaded.config.server.node.empty()) loaded.config.server.node = config_->server.node;
+  std::vector<std::string> fixed;
+  if (loaded.ok()) fixed = config::restart_needed(*config_, loaded.config);
+  for (const std::string& key : fixed) {
+    logger_->log(base::LogLevel::error, "configuration: {} cannot change without a restart", key);
+  }
+  if (!loaded.ok() || !fixed.empty()) {
+    logger_->log(base::LogLevel::error, "configuration: refused; version {} stays in force",
+                 version_);
+    return;
+  }
+  publish(std::make_shared<const config::Config>(std::move(loaded.config)));
+  resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
+  logger_->log(base::LogLevel::info, "configuration: version {} is in force, {} routes", version_,
+               config_->routes.size());
+}
+
+void Node::on_signal(int signal) {
+  switch (signal) {
+    case SIGHUP:
+      return options_.config_file.empty() ? void() : reload();
+    case SIGUSR1:
+      return recording_->reopen_access_log();
+    default:
+      if (draining_) return loop_->stop();  // A second one does not wait.
+      return begin_drain();
+  }
+}
+
+void Node::begin_drain() {
+  draining_ = true;
+  drain_began_ = clock_.monotonic();
+  notify_supervisor("STOPPING=1");
+  logger_->log(base::LogLevel::info, "ending: {} connections are open",
+               data_plane_->open_connections());
+  data_plane_->drain();
+  drain_on();
+}
+
+void Node::drain_on() {
+  const auto passed = clock_.monotonic() - drain_began_;
+  if (data_plane_->drained() || passed >= config_->server.drain_timeout) return loop_->stop();
+  if (passed >= kIdleGrace) data_plane_->close_idle();
+  drain_alarm_->set(kDrainLook);
+}
+
+void Node::end() {
+  data_plane_->stop();
+  recording_->stop(kStopPatience);
+  logger_->log(base::LogLevel::info, "ended");
+}
+
+std::string Node::answer(std::string_view request) {
+  const auto parsed = nlohmann::json::parse(request, nullptr, false);
+  if (parsed.is_object() && parsed.value("command", "") == "status") {
+    return StatusReport{*this}.json();
+  }
+  return R"({"error":"unknown command"})";
+}
+
+void Node::watch_alarms() {
+  std::vector<Alarm> now = alarms();
+  for (const Alarm& alarm : now) {
+    const bool known = std::any_of(known_alarms_.begin(), known_alarms_.end(),
+                                   [&](const Alarm& other) { return other.name == alarm.name; });
+    if (!known) logger_->log(base::LogLevel::error, "alarm {}: {}", alarm.name, alarm.text);
+  }
+  for (const Alarm& alarm : known_alarms_) {
+    const bool raised = std::any_of(now.begin(), now.end(),
+                                    [&](const Alarm& other) { return other.name == alarm.name; });
+    if (!raised) logger_->log(base::LogLevel::info, "alarm {}: over", alarm.name);
+  }
+  known_alarms_ = std::move(now);
+  watch_alarm_->set(kAlarmLook);
+}
+
+std::vector<Alarm> Node::alarms() const {
+  const journal::JournalStatus journal = recording_->journal_status();
+  const pipeline::ConsumerReport consumer = recording_->consumer_report();
+  std::vector<Alarm> raised;
+  const auto raise = [&raised](bool on, const char* name, std::string text) {
+    if (on) raised.push_back({name, std::move(text)});
+  };
+  raise(!consumer.store_alarm.empty(), "store", consumer.store_alarm);
+  raise(!consumer.journal_alarm.empty(), "journal_read", consumer.journal_alarm);
+  raise(journal.failing, "journal_failing", "writing or syncing the journal fails");
+  raise(journal.full, "journal_full", "the journal holds journal.max_bytes");
+  raise(journal.degraded, "degraded", "exchanges are counted without detail: the ring is full");
+  raise(journal.lost > 0, "lost", fmt::format("{} records are lost", journal.lost));
+  raise(journal.damaged_files > 0, "damaged_files",
+        fmt::format("{} journal files were set aside", journal.damaged_files));
+  raise(consumer.dead_letters > 0, "dead_letters",
+        fmt::format("{} events became dead letters", consumer.dead_letters));
+  const bool ring_failed = std::any_of(journal.rings.begin(), journal.rings.end(),
+                                       [](const auto& ring) { return ring.failed; });
+  raise(ring_failed, "ring_failed", "a ring's memory failed: its loop counts without detail");
+  return raised;
 }
 
 }  // namespace weir::app

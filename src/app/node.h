@@ -1,24 +1,113 @@
 #pragma once
 // The running server: everything that `weir serve` starts, in order, and how it ends.
+//
+// Start: lock the data directory → journal and database (recording.h) → listeners → data loops →
+// control loop (signals, control socket, admin listener). End, on SIGTERM or SIGINT: stop
+// accepting, let exchanges end (server.drain_timeout), stop the loops, make everything recorded
+// durable, commit it, unlock.
 
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
+#include "admin/admin_server.h"
+#include "app/control_socket.h"
+#include "app/data_plane.h"
+#include "app/recording.h"
+#include "app/resolver.h"
+#include "app/signals.h"
 #include "base/clock.h"
 #include "base/logger.h"
-#include "config/config.h"
+#include "config/load.h"
+#include "gateway/endpoint_table.h"
+#include "metrics/registry.h"
+#include "net/server.h"
+#include "os/clock.h"
+#include "os/directory_lock.h"
+#include "os/files.h"
 
 namespace weir::app {
 
 struct ServeOptions {
-  std::string config_file;  // Empty: defaults and the environment only.
+  std::string config_file;  // Empty: `config_text` alone.
+  std::string config_text;  // Used where there is no file (the demo).
   std::string data_dir;
-  std::map<std::string, std::string> environment;
+  config::Environment environment;
   base::Monotonic started;  // When the process began, for `start_ms`.
 };
 
-// Runs until SIGTERM or SIGINT. Returns the exit code: 0 after a graceful end, 1 if it could not
-// start (one sentence on standard error says why).
-int serve(const ServeOptions& options);
+// Something an operator should look at. Raised again with every look until it is over.
+struct Alarm {
+  std::string name;  // "store", "journal_failing", …: the label of weir_alarm.
+  std::string text;
+};
+
+// Ownership: owns everything that runs.
+// Threading: the control thread.
+class Node {
+ public:
+  explicit Node(ServeOptions options);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // Returns the exit code: 0 after a graceful end, 1 if it could not start; then one sentence on
+  // standard error says why.
+  int run();
+
+ private:
+  friend class StatusReport;
+
+  // The parts of a start, in order. False: the reason was said.
+  bool load_configuration();
+  bool open_storage();
+  bool open_data_plane();
+  bool open_listener(const config::Listener& listener, uint32_t index);
+  bool open_control();
+  bool open_admin();
+
+  void publish(std::shared_ptr<const config::Config> config);
+  void reload();
+  void on_signal(int signal);
+  void begin_drain();
+  void drain_on();
+  void end();
+  std::string answer(std::string_view request);
+  std::vector<Alarm> alarms() const;
+  void watch_alarms();
+  void declare_metrics();
+
+  const ServeOptions options_;
+  os::RealClock clock_;
+  os::RealFiles files_;
+  std::unique_ptr<base::Logger> logger_;
+  std::map<std::string, os::Fd> inherited_;
+  std::shared_ptr<const config::Config> config_;
+  uint64_t version_ = 0;  // Of the published configuration.
+  int64_t start_ms_ = 0;
+  uint32_t loop_count_ = 0;
+  bool draining_ = false;
+  base::Monotonic drain_began_{};
+  std::vector<Alarm> known_alarms_;
+
+  std::unique_ptr<os::DirectoryLock> lock_;
+  gateway::EndpointTable endpoints_;
+  gateway::Addresses addresses_;
+  std::unique_ptr<Recording> recording_;
+  std::unique_ptr<DataPlane> data_plane_;
+
+  std::unique_ptr<loop::Loop> loop_;  // The control loop, of the thread that called run().
+  metrics::Registry metrics_;
+  std::unique_ptr<net::LoopContext> admin_context_;
+  net::ServerGroup admin_group_;
+  std::unique_ptr<admin::AdminServer> admin_;
+  std::unique_ptr<net::Server> admin_server_;
+  std::unique_ptr<ControlSocket> control_socket_;
+  std::unique_ptr<Signals> signals_;
+  std::unique_ptr<loop::Alarm> drain_alarm_;
+  std::unique_ptr<loop::Alarm> watch_alarm_;
+  std::unique_ptr<Resolver> resolver_;
+};
 
 }  // namespace weir::app

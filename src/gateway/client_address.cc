@@ -118,4 +118,15 @@ IpAddress ClientAddressRule::from_forwarded(http::Fields fields, const IpAddress
   return client;
 }
 
+std::string recorded_address(const config::IpAddress& ip, config::ClientIpPrivacy privacy) {
+  if (privacy == config::ClientIpPrivacy::none) return {};
+  config::IpAddress kept = ip;
+  if (privacy == config::ClientIpPrivacy::truncated) {
+    constexpr size_t kV4Bytes = 15;  // Of the mapped form: all but the last byte.
+    constexpr size_t kV6Bytes = 6;
+    std::fill(kept.bytes.begin() + (ip.is_v4() ? kV4Bytes : kV6Bytes), kept.bytes.end(), 0);
+  }
+  return config::to_string(kept);
+}
+
 }  // namespace weir::gateway

@@ -6,6 +6,7 @@
 // everything left of it is whatever that hop claimed.
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -37,5 +38,8 @@ class ClientAddressRule {
   config::CidrSet trusted_;
   bool trusts_unix_ = false;
 };
+
+// What of an address may be recorded, as text: all of it, its /24 or /48, or nothing.
+std::string recorded_address(const config::IpAddress& ip, config::ClientIpPrivacy privacy);
 
 }  // namespace weir::gateway

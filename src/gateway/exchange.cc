@@ -190,13 +190,22 @@ void Exchange::identify_client(const http::RequestHead& head) {
 }
 
 void Exchange::identify(const config::IpAddress& client) {
-  if (connection_->has_client_hash && connection_->hashed_ip.bytes == client.bytes) return;
+  const config::ClientIpPrivacy privacy = active_->snapshot->config.client_ip;
+  const auto rule = static_cast<uint8_t>(privacy);
+  if (connection_->has_client_hash && connection_->hashed_ip.bytes == client.bytes &&
+      connection_->recorded_privacy == rule) {
+    return;
+  }
   connection_->hashed_ip.bytes = client.bytes;
   connection_->client_hash = gateway_.identity_.hash(client);
   connection_->has_client_hash = true;
-  const std::string text = client == config::IpAddress{} ? "" : config::to_string(client);
+  connection_->recorded_privacy = rule;
+  const std::string full = client == config::IpAddress{} ? "" : config::to_string(client);
+  const std::string kept = full.empty() ? full : recorded_address(client, privacy);
   connection_->client_ip_bytes =
-      static_cast<uint8_t>(text.copy(connection_->client_ip.data(), connection_->client_ip.size()));
+      static_cast<uint8_t>(full.copy(connection_->client_ip.data(), connection_->client_ip.size()));
+  connection_->recorded_ip_bytes = static_cast<uint8_t>(
+      kept.copy(connection_->recorded_ip.data(), connection_->recorded_ip.size()));
 }
 
 bool Exchange::match_route(const http::RequestHead& head) {
@@ -274,7 +283,7 @@ void Exchange::record(uint64_t bytes_in, uint64_t bytes_out) {
   event.user_agent = user_agent_;
   if (route_ != nullptr) event.route_id = route_->id;
   event.colo = gateway_.options_.node;
-  event.client_ip = connection_->client_ip_text();
+  event.client_ip = connection_->recorded_ip_text();
   event.client_hash = connection_->client_hash;
   event.duration_us = microseconds_between(arrived_, gateway_.context_.loop.now());
   event.upstream_us = upstream_us_;

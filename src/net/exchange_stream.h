@@ -124,8 +124,12 @@ struct ClientConnection {
   bool has_client_hash = false;
   uint8_t client_ip_bytes = 0;
   std::array<char, 46> client_ip{};  // The same address as text.
+  uint8_t recorded_ip_bytes = 0;
+  std::array<char, 46> recorded_ip{};  // What of it may be recorded, as text.
+  uint8_t recorded_privacy = 0;        // The rule that made recorded_ip.
 
   std::string_view client_ip_text() const { return {client_ip.data(), client_ip_bytes}; }
+  std::string_view recorded_ip_text() const { return {recorded_ip.data(), recorded_ip_bytes}; }
 };
 
 // The gateway, as the codecs see it.

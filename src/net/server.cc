@@ -52,7 +52,7 @@ void Server::accept_all(int listener, const ListenerOptions& options, int accept
     std::optional<Accepted> connection = std::move(accepted).value();
     if (!connection) return;
     const uint32_t before = group_.connections.fetch_add(1, std::memory_order_relaxed);
-    if (before >= group_.connections_max) {
+    if (before >= group_.connections_max.load(std::memory_order_relaxed)) {
       group_.connections.fetch_sub(1, std::memory_order_relaxed);
       group_.refused.fetch_add(1, std::memory_order_relaxed);
       continue;

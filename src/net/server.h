@@ -30,7 +30,7 @@ struct ServerGroup {
   };
   std::vector<Server*> servers;
   std::unique_ptr<Load[]> loads;
-  uint32_t connections_max = 65536;
+  std::atomic<uint32_t> connections_max{65536};
   std::atomic<uint32_t> connections{0};
   std::atomic<uint64_t> refused{0};  // Over connections_max: closed at once.
 };

@@ -18,10 +18,11 @@ namespace weir::net {
 
 // Ownership: owns its connections; borrows the context and the endpoints, which must outlive it.
 // Threading: home loop only.
-// Limits: idle_max connections at rest per endpoint; the endpoint's own connections_max, node-wide.
+// Limits: set_idle_max() connections at rest per endpoint; the endpoint's own connections_max,
+// node-wide.
 class UpstreamPool final : public Http1ClientOwner {
  public:
-  UpstreamPool(LoopContext& context, size_t idle_max) : context_(context), idle_max_(idle_max) {}
+  explicit UpstreamPool(LoopContext& context) : context_(context) {}
   ~UpstreamPool() override;
   UpstreamPool(const UpstreamPool&) = delete;
   UpstreamPool& operator=(const UpstreamPool&) = delete;
@@ -32,6 +33,9 @@ class UpstreamPool final : public Http1ClientOwner {
   //   once).
   base::Result<ClientStream*> acquire(Endpoint& endpoint, ClientStreamHandler& handler,
                                       const ClientTimeouts& timeouts, bool fresh_only);
+
+  // In force for connections that come to rest from now on.
+  void set_idle_max(size_t idle_max) { idle_max_ = idle_max; }
 
   // Closes what is at rest, of every endpoint. At shutdown, and when the configuration changed.
   void close_idle();
@@ -49,7 +53,7 @@ class UpstreamPool final : public Http1ClientOwner {
   PerEndpoint& of(Endpoint& endpoint);
 
   LoopContext& context_;
-  const size_t idle_max_;
+  size_t idle_max_ = 128;
   std::vector<PerEndpoint> endpoints_;                               // By Endpoint::index().
   std::vector<std::unique_ptr<Http1ClientConnection>> connections_;  // By pool_index.
 };

@@ -1,0 +1,216 @@
+#include "app/commands.h"
+
+#include <cstdio>
+#include <string>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "app/control_socket.h"
+#include "app/demo.h"
+#include "app/log.h"
+#include "app/node.h"
+#include "app/recording.h"
+#include "app/reload.h"
+#include "app/status.h"
+#include "cli/table.h"
+#include "config/load.h"
+#include "kv/sqlite_kv.h"
+#include "os/clock.h"
+#include "sqlite/database.h"
+#include "stats/query.h"
+
+namespace weir::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using std::chrono::milliseconds;
+
+constexpr int kExitAlarm = 3;
+
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+int run_status(const cli::CommandLine& line) {
+  const auto answer = ask_server(line.data_dir, R"({"command":"status"})", milliseconds{5000});
+  if (!answer.ok()) {
+    complain(answer.error().code == base::ErrorCode::timed_out
+                 ? fmt::format("{}: the server does not answer", line.data_dir)
+                 : fmt::format("{}: no server runs on this data directory", line.data_dir));
+    return 1;
+  }
+  std::string text;
+  if (!print_status(answer.value(), text)) {
+    complain("the server's answer is not understood");
+    return 1;
+  }
+  print(line.json ? answer.value() + "\n" : text);
+  const Json report = Json::parse(answer.value(), nullptr, false);
+  return report["alarms"].empty() ? 0 : kExitAlarm;
+}
+
+// Opens the database of `data_dir` to read; says what is wrong if it cannot.
+bool open_reader(sqlite::Database& database, const std::string& data_dir) {
+  const base::Status opened = database.open();
+  if (opened.ok()) return true;
+  complain(fmt::format("{}: no statistics database that can be read: {}", database_path(data_dir),
+                       database.message().empty() ? opened.error().what.view()
+                                                  : std::string_view{database.message()}));
+  return false;
+}
+
+Json json_of(const stats::QueryValue& value) {
+  switch (value.type) {
+    case sqlite::ColumnType::integer:
+      return value.integer;
+    case sqlite::ColumnType::real:
+      return value.real;
+    case sqlite::ColumnType::text:
+      return std::string{value.bytes};
+    case sqlite::ColumnType::blob: {
+      std::string hex;
+      for (const char byte : value.bytes) {
+        hex += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+      }
+      return hex;
+    }
+    case sqlite::ColumnType::null:
+      break;
+  }
+  return nullptr;
+}
+
+int run_sql(const cli::CommandLine& line) {
+  const os::RealClock clock;
+  sqlite::Database database{database_path(line.data_dir), {.access = sqlite::Access::query_only}};
+  if (!open_reader(database, line.data_dir)) return 1;
+  std::vector<std::string> names;
+  std::optional<cli::Table> table;
+  bool first = true;
+  stats::QueryEvents events;
+  events.on_columns = [&](std::span<const std::string_view> columns) {
+    names.assign(columns.begin(), columns.end());
+    table.emplace(names);
+  };
+  events.on_row = [&](std::span<const stats::QueryValue> row) {
+    Json object = Json::object();
+    std::vector<std::string> cells;
+    for (size_t i = 0; i < row.size(); ++i) {
+      Json value = json_of(row[i]);
+      cells.push_back(value.is_string() ? value.get<std::string>()
+                      : value.is_null() ? std::string{}
+                                        : value.dump());
+      if (line.json) object[names[i]] = std::move(value);
+    }
+    if (line.json) {
+      print(first ? "[" : ",\n ");
+      print(dump(object));
+    } else {
+      table->add(std::move(cells));
+    }
+    first = false;
+    return true;
+  };
+  const stats::QueryOutcome outcome = stats::run_query(database, clock, line.statement, {}, events);
+  if (!outcome.status.ok()) {
+    if (line.json && !first) print("]\n");
+    complain(outcome.message);
+    return 1;
+  }
+  if (line.json) {
+    print(first ? "[]\n" : "]\n");
+  } else if (table) {
+    print(table->text());
+  }
+  return 0;
+}
+
+int run_kv_get(const cli::CommandLine& line) {
+  const os::RealClock clock;
+  sqlite::Database database{database_path(line.data_dir), {.access = sqlite::Access::query_only}};
+  if (!open_reader(database, line.data_dir)) return 1;
+  kv::SqliteKv kv{database, clock};
+  const auto entry = kv.get(line.key);
+  if (!entry.ok()) {
+    complain(fmt::format("the store cannot be read: {}", entry.error().what.view()));
+    return 1;
+  }
+  if (!entry.value()) {
+    complain(fmt::format("{}: no such key", line.key));
+    return 1;
+  }
+  print(entry.value()->value + "\n");
+  return 0;
+}
+
+int run_config_check(const cli::CommandLine& line) {
+  const config::LoadResult loaded = load_file(line.config_file, founding_environment());
+  if (line.json) {
+    Json problems = Json::array();
+    for (const config::Problem& problem : loaded.problems) {
+      problems.push_back({{"file", problem.file},
+                          {"line", problem.line},
+                          {"column", problem.column},
+                          {"key", problem.key},
+                          {"message", problem.message},
+                          {"allowed", problem.allowed}});
+    }
+    print(dump({{"ok", loaded.ok()}, {"problems", problems}}) + "\n");
+  } else {
+    for (const config::Problem& problem : loaded.problems) {
+      print(config::to_string(problem) + "\n");
+    }
+    if (loaded.ok()) {
+      print(fmt::format("{}: good, {} routes\n", line.config_file, loaded.config.routes.size()));
+    }
+  }
+  return loaded.ok() ? 0 : 1;
+}
+
+int run_demo(ServeOptions options) {
+  block_signals();
+  const os::RealClock clock;
+  os::RealClock upstream_clock;
+  auto upstream = DemoUpstream::start(upstream_clock);
+  if (!upstream.ok()) {
+    complain("the demo's upstream cannot be started");
+    return 1;
+  }
+  options.config_text = demo_configuration(upstream.value()->port());
+  print(demo_guide(options.data_dir));
+  std::fflush(stdout);
+  return Node{std::move(options)}.run();
+}
+
+}  // namespace
+
+int run_command(const cli::CommandLine& line) {
+  const os::RealClock clock;
+  ServeOptions options;
+  options.config_file = line.config_file;
+  options.data_dir = line.data_dir;
+  options.started = clock.monotonic();
+  switch (line.command) {
+    case cli::Command::serve:
+      options.environment = founding_environment();
+      return Node{std::move(options)}.run();
+    case cli::Command::demo:
+      return run_demo(std::move(options));
+    case cli::Command::status:
+      return run_status(line);
+    case cli::Command::sql:
+      return run_sql(line);
+    case cli::Command::kv_get:
+      return run_kv_get(line);
+    case cli::Command::config_check:
+      return run_config_check(line);
+  }
+  return 2;
+}
+
+}  // namespace weir::app

@@ -1,0 +1,124 @@
+// What /metrics shows of a node.
+
+#include <fmt/format.h>
+
+#include "app/node.h"
+#include "http/malformed.h"
+
+namespace weir::app {
+namespace {
+
+using metrics::Emit;
+using metrics::Kind;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPatience{200};
+
+double number(uint64_t value) {
+  return static_cast<double>(value);
+}
+
+}  // namespace
+
+void Node::declare_metrics() {
+  const auto of_loops = [this](const char* name, const char* help, Kind kind,
+                               std::function<uint64_t(const LoopCounts&)> value) {
+    metrics_.collect(name, help, kind, [this, value = std::move(value)](const Emit& emit) {
+      const auto counts = data_plane_->counts(kPatience);
+      for (size_t i = 0; i < counts.size(); ++i) {
+        if (counts[i].answered) emit({{"loop", std::to_string(i)}}, number(value(counts[i])));
+      }
+    });
+  };
+  of_loops("weir_requests_total", "Requests whose head, or what stood in its place, was read.",
+           Kind::counter, [](const LoopCounts& c) { return c.connections.requests; });
+  of_loops("weir_connections", "Open client connections.", Kind::gauge,
+           [](const LoopCounts& c) { return uint64_t{c.open_connections}; });
+  of_loops("weir_connections_accepted_total", "Client connections accepted.", Kind::counter,
+           [](const LoopCounts& c) { return c.connections.accepted; });
+  of_loops("weir_commit_then_abort_total", "Responses that failed after their event was committed.",
+           Kind::counter, [](const LoopCounts& c) { return c.connections.commit_then_abort; });
+  of_loops("weir_upstream_connects_total", "Connections opened to upstreams.", Kind::counter,
+           [](const LoopCounts& c) { return c.connections.upstream_connects; });
+  of_loops("weir_upstream_failures_total", "Attempts at an upstream that failed.", Kind::counter,
+           [](const LoopCounts& c) { return c.gateway.upstream_failures; });
+  of_loops("weir_retries_total", "Attempts after a first one.", Kind::counter,
+           [](const LoopCounts& c) { return c.gateway.retries; });
+  metrics_.collect("weir_responses_total", "Final responses by status class.", Kind::counter,
+                   [this](const Emit& emit) {
+                     std::array<uint64_t, 6> sum{};
+                     for (const LoopCounts& counts : data_plane_->counts(kPatience)) {
+                       for (size_t i = 0; i < sum.size(); ++i) {
+                         sum[i] += counts.gateway.responses_by_class[i];
+                       }
+                     }
+                     for (size_t i = 1; i < sum.size(); ++i) {
+                       emit({{"class", fmt::format("{}xx", i)}}, number(sum[i]));
+                     }
+                   });
+  metrics_.collect("weir_malformed_total", "Requests refused because they are no valid HTTP.",
+                   Kind::counter, [this](const Emit& emit) {
+                     std::array<uint64_t, http::kMalformedCount> sum{};
+                     for (const LoopCounts& counts : data_plane_->counts(kPatience)) {
+                       for (size_t i = 0; i < sum.size(); ++i)
+                         sum[i] += counts.gateway.malformed[i];
+                     }
+                     for (size_t i = 1; i < sum.size(); ++i) {
+                       const auto kind = static_cast<http::Malformed>(i);
+                       emit({{"kind", std::string{http::name(kind)}}}, number(sum[i]));
+                     }
+                   });
+  const auto of_journal = [this](const char* name, const char* help, Kind kind,
+                                 std::function<double(const journal::JournalStatus&)> value) {
+    metrics_.collect(name, help, kind, [this, value = std::move(value)](const Emit& emit) {
+      emit({}, value(recording_->journal_status()));
+    });
+  };
+  of_journal("weir_journal_backlog_records", "Synced records that the database does not hold yet.",
+             Kind::gauge, [](const auto& status) { return number(status.backlog_records); });
+  of_journal("weir_journal_sync_age_seconds", "Since the last sync of the journal that succeeded.",
+             Kind::gauge, [](const auto& status) {
+               return static_cast<double>(status.last_sync_age.count()) / 1e3;
+             });
+  of_journal("weir_journal_sync_failures_total", "Syncs of the journal that failed.", Kind::counter,
+             [](const auto& status) { return number(status.sync_failures); });
+  of_journal("weir_lost_total", "Records of which only a gap is left.", Kind::counter,
+             [](const auto& status) { return number(status.lost); });
+  of_journal("weir_answered_total", "Responses that ended, counted apart from their events.",
+             Kind::counter, [](const auto& status) {
+               uint64_t sum = 0;
+               for (const auto& ring : status.rings)
+                 sum += ring.answered;
+               return number(sum);
+             });
+  of_journal("weir_recorded_total", "Events in the rings of this start.", Kind::counter,
+             [](const auto& status) {
+               uint64_t sum = 0;
+               for (const auto& ring : status.rings)
+                 sum += ring.written;
+               return number(sum);
+             });
+  of_journal("weir_degraded_total", "Exchanges counted without an event, by need.", Kind::counter,
+             [](const auto& status) {
+               uint64_t sum = 0;
+               for (const auto& ring : status.rings)
+                 sum += ring.degraded;
+               return number(sum);
+             });
+  metrics_.collect(
+      "weir_consumed_total", "Events committed to the database by this process.", Kind::counter,
+      [this](const Emit& emit) { emit({}, number(recording_->consumer_report().events)); });
+  metrics_.collect(
+      "weir_dead_letters_total", "Events that can never be stored.", Kind::counter,
+      [this](const Emit& emit) { emit({}, number(recording_->consumer_report().dead_letters)); });
+  metrics_.collect(
+      "weir_access_log_dropped_total", "Lines that could not be written.", Kind::counter,
+      [this](const Emit& emit) { emit({}, number(recording_->access_log_dropped())); });
+  metrics_.collect("weir_alarm", "1 for each alarm that is raised.", Kind::gauge,
+                   [this](const Emit& emit) {
+                     for (const Alarm& alarm : alarms())
+                       emit({{"name", alarm.name}}, 1);
+                   });
+}
+
+}  // namespace weir::app

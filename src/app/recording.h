@@ -1,0 +1,95 @@
+#pragma once
+// The storage side of a node: rings and journal, the storage thread, the statistics database and
+// the consumer thread. Data loops see their Recorder of it and nothing else.
+//
+// Nothing here can keep traffic from flowing: a database that cannot be opened is opened again and
+// again by the consumer, while the journal keeps what comes.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/access_log.h"
+#include "app/paced_thread.h"
+#include "base/clock.h"
+#include "base/logger.h"
+#include "base/thread_annotations.h"
+#include "config/config.h"
+#include "gateway/gateway.h"
+#include "journal/segment_journal.h"
+#include "kv/sqlite_kv.h"
+#include "os/files.h"
+#include "pipeline/consumer.h"
+#include "sqlite/database.h"
+#include "stats/sqlite_stats.h"
+#include "traffic/client_hasher.h"
+#include "traffic/ring_recorder.h"
+
+namespace weir::app {
+
+// Ownership: owns everything named above; borrows clock, files and logger.
+// Threading: the control thread, unless said otherwise.
+class Recording final : public gateway::ClientIdentity {
+ public:
+  // Errors: those of the journal and the key file. Blocks for a few file operations.
+  static base::Result<std::unique_ptr<Recording>> open(const config::Config& config,
+                                                       const std::string& data_dir, uint32_t loops,
+                                                       base::Clock& clock, os::Files& files,
+                                                       base::Logger& logger);
+  ~Recording() override;
+
+  // One per loop, for as long as this lives.
+  const std::vector<traffic::Recorder*>& recorders() const { return borrowed_; }
+  // The options of `config` that can change at run time. Call on loop `index`'s thread, or before
+  // it runs.
+  void apply(uint32_t index, const config::Config& config);
+
+  void start();
+  // After the data loops have stopped: makes all that was recorded durable, and commits it to the
+  // database if that takes at most `patience`.
+  void stop(std::chrono::milliseconds patience);
+
+  void reopen_access_log();
+
+  journal::JournalStatus journal_status() const { return journal_->status(); }
+  pipeline::ConsumerReport consumer_report() const;
+  uint64_t access_log_dropped() const { return access_log_ ? access_log_->dropped() : 0; }
+
+  uint64_t hash(const config::IpAddress& ip) const override;  // Any thread.
+
+ private:
+  Recording(const config::Config& config, traffic::ClientHasher hasher,
+            std::unique_ptr<journal::SegmentJournal> journal, const std::string& data_dir,
+            base::Clock& clock, base::Logger& logger);
+  base::Status make_threads();
+  void add_recorder(uint32_t index, const config::Config& config);
+  void publish_report();
+  std::chrono::milliseconds storage_step();
+  std::chrono::milliseconds consumer_step();
+
+  base::Clock& clock_;
+  base::Logger& logger_;
+  const traffic::ClientHasher hasher_;
+  std::unique_ptr<journal::SegmentJournal> journal_;
+  std::vector<std::unique_ptr<traffic::RingRecorder>> recorders_;
+  std::vector<traffic::Recorder*> borrowed_;
+
+  // Of the consumer thread while it runs.
+  sqlite::Database database_;
+  stats::SqliteStats stats_;
+  kv::SqliteKv kv_;
+  std::unique_ptr<AccessLog> access_log_;
+  pipeline::Consumer consumer_;
+
+  mutable base::Mutex mutex_;
+  pipeline::ConsumerReport report_ WEIR_GUARDED_BY(mutex_);
+
+  std::unique_ptr<PacedThread> consumer_thread_;
+  std::unique_ptr<PacedThread> storage_thread_;
+};
+
+// The statistics database's file in a data directory.
+std::string database_path(const std::string& data_dir);
+
+}  // namespace weir::app

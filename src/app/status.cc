@@ -1,0 +1,179 @@
+#include "app/status.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "app/node.h"
+#include "cli/table.h"
+
+namespace weir::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPatience{200};
+
+Json routes_json(const config::Config& config) {
+  Json routes = Json::array();
+  for (const config::Route& route : config.routes) {
+    Json upstreams = Json::array();
+    for (const config::Upstream& upstream : route.upstreams)
+      upstreams.push_back(upstream.url);
+    routes.push_back({{"id", route.id},
+                      {"pattern", route.pattern},
+                      {"enabled", route.enabled},
+                      {"priority", route.priority},
+                      {"upstreams", upstreams}});
+  }
+  return routes;
+}
+
+Json upstreams_json(const gateway::EndpointTable& table, base::Monotonic now) {
+  Json upstreams = Json::array();
+  for (const auto& endpoint : table.endpoints()) {
+    const char* health = endpoint->probed_down()  ? "down"
+                         : endpoint->ejected(now) ? "ejected"
+                                                  : "up";
+    upstreams.push_back(
+        {{"name", endpoint->name()}, {"health", health}, {"connections", endpoint->connections()}});
+  }
+  return upstreams;
+}
+
+Json journal_json(const journal::JournalStatus& status) {
+  uint64_t written = 0;
+  uint64_t synced = 0;
+  for (const journal::RingStatus& ring : status.rings) {
+    written += ring.written;
+    synced += ring.synced;
+  }
+  return {{"epoch", status.epoch},
+          // What the rings hold and the segments do not yet, too.
+          {"backlog_records", status.backlog_records + (written - std::min(written, synced))},
+          {"backlog_bytes", status.backlog_bytes},
+          {"segments", status.segments},
+          {"recovering", status.recovering},
+          {"last_sync_age_ms", status.last_sync_age.count()},
+          {"sync_duration_us", status.last_sync_duration.count()},
+          {"sync_duration_max_us", status.sync_duration_max.count()},
+          {"syncs", status.syncs},
+          {"sync_failures", status.sync_failures},
+          {"write_failures", status.write_failures},
+          {"corrupt_bytes", status.corrupt_bytes},
+          {"abandoned_segments", status.abandoned_segments},
+          {"failing", status.failing},
+          {"full", status.full}};
+}
+
+}  // namespace
+
+std::string StatusReport::json() const {
+  const journal::JournalStatus journal = node_.recording_->journal_status();
+  const pipeline::ConsumerReport consumer = node_.recording_->consumer_report();
+  const config::Config& config = *node_.config_;
+  uint64_t answered = 0;
+  uint64_t recorded = 0;
+  uint64_t degraded = 0;
+  uint64_t totals_only = 0;
+  for (const journal::RingStatus& ring : journal.rings) {
+    answered += ring.answered;
+    recorded += ring.written;
+    degraded += ring.degraded;
+    totals_only += ring.totals_only;
+  }
+  uint64_t requests = 0;
+  Json stalled = Json::array();
+  const auto counts = node_.data_plane_->counts(kPatience);
+  for (size_t i = 0; i < counts.size(); ++i) {
+    requests += counts[i].connections.requests;
+    if (!counts[i].answered) stalled.push_back(fmt::format("loop-{}", i));
+  }
+  Json listeners = Json::array();
+  for (const config::Listener& listener : config.traffic)
+    listeners.push_back(listener.address);
+  Json alarms = Json::array();
+  for (const Alarm& alarm : node_.alarms()) {
+    alarms.push_back({{"name", alarm.name}, {"text", alarm.text}});
+  }
+  const Json report{{"version", kVersion},
+                    {"node", config.server.node},
+                    {"start_ms", node_.start_ms_},
+                    {"configuration_version", node_.version_},
+                    {"draining", node_.draining_},
+                    {"loops", node_.loop_count_},
+                    {"stalled_loops", stalled},
+                    {"listeners", {{"traffic", listeners}, {"admin", config.admin}}},
+                    {"connections", node_.data_plane_->open_connections()},
+                    {"requests", requests},
+                    {"answered", answered},
+                    {"recorded", recorded},
+                    {"degraded", degraded},
+                    {"totals_only", totals_only},
+                    {"lost", journal.lost},
+                    {"journal", journal_json(journal)},
+                    {"consumer",
+                     {{"events", consumer.events},
+                      {"batches", consumer.batches},
+                      {"dead_letters", consumer.dead_letters},
+                      {"store_failures", consumer.store_failures},
+                      {"snapshots", consumer.snapshots}}},
+                    {"routes", routes_json(config)},
+                    {"upstreams", upstreams_json(node_.endpoints_, node_.clock_.monotonic())},
+                    {"without_effect", config.without_effect},
+                    {"alarms", alarms}};
+  return report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+bool print_status(const std::string& json, std::string& out) {
+  const Json report = Json::parse(json, nullptr, false);
+  if (!report.is_object() || !report.contains("journal")) return false;
+  const auto text = [](const Json& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  cli::Table facts{{"", ""}};
+  for (const char* name :
+       {"version", "node", "start_ms", "configuration_version", "draining", "loops", "connections",
+        "requests", "answered", "recorded", "degraded", "totals_only", "lost"}) {
+    facts.add({name, text(report[name])});
+  }
+  for (const auto& listener : report["listeners"]["traffic"])
+    facts.add({"traffic", text(listener)});
+  facts.add({"admin", text(report["listeners"]["admin"])});
+  for (const char* name : {"epoch", "backlog_records", "backlog_bytes", "last_sync_age_ms",
+                           "sync_duration_us", "failing", "full"}) {
+    facts.add({std::string{"journal "} + name, text(report["journal"][name])});
+  }
+  for (const char* name : {"events", "batches", "dead_letters", "store_failures", "snapshots"}) {
+    facts.add({std::string{"consumer "} + name, text(report["consumer"][name])});
+  }
+  for (const auto& name : report["without_effect"])
+    facts.add({"without effect", text(name)});
+  for (const auto& name : report["stalled_loops"])
+    facts.add({"STALLED", text(name)});
+  const std::string lines = facts.text();
+  out = lines.substr(lines.find('\n') + 1);
+  cli::Table routes{{"route", "pattern", "enabled", "upstreams"}};
+  for (const auto& route : report["routes"]) {
+    std::string upstreams;
+    for (const auto& url : route["upstreams"])
+      upstreams += (upstreams.empty() ? "" : " ") + text(url);
+    routes.add({text(route["id"]), text(route["pattern"]), text(route["enabled"]), upstreams});
+  }
+  if (routes.rows() > 0) out += "\n" + routes.text();
+  cli::Table upstreams{{"upstream", "health", "connections"}};
+  for (const auto& upstream : report["upstreams"]) {
+    upstreams.add(
+        {text(upstream["name"]), text(upstream["health"]), text(upstream["connections"])});
+  }
+  if (upstreams.rows() > 0) out += "\n" + upstreams.text();
+  cli::Table alarms{{"alarm", "what"}};
+  for (const auto& alarm : report["alarms"])
+    alarms.add({text(alarm["name"]), text(alarm["text"])});
+  out += alarms.rows() > 0 ? "\n" + alarms.text() : "\nno alarms\n";
+  return true;
+}
+
+}  // namespace weir::app
