@@ -51,8 +51,8 @@ std::vector<std::string> EndpointTable::names(const config::Config& config) {
 }
 
 std::shared_ptr<const Snapshot> EndpointTable::build(
-    const std::shared_ptr<const config::Config>& config,
-                                                     uint64_t version, const Addresses& addresses) {
+    const std::shared_ptr<const config::Config>& config, uint64_t version,
+    const Addresses& addresses) {
   auto snapshot = std::make_unique<Snapshot>(config, version);
   for (const config::Listener& listener : config->traffic) {
     snapshot->client_addresses.emplace_back(listener);
