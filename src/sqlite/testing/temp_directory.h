@@ -1,5 +1,6 @@
 #pragma once
-// A directory of its own for one test, removed with everything in it.
+// A directory of its own for one test, removed with everything in it. In memory where the system has
+// a place for that: these tests sync thousands of times, and what a kill leaves is the same there.
 
 #include <cstdlib>
 #include <filesystem>
@@ -13,9 +14,12 @@ namespace weir::sqlite::testing {
 class TempDirectory {
  public:
   TempDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "weir-test-XXXXXX").string();
-    WEIR_ASSERT(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
+    const std::string system = std::filesystem::temp_directory_path().string();
+    for (const std::string& parent : {std::string{"/dev/shm"}, system}) {
+      path_ = parent + "/weir-test-XXXXXX";
+      if (::mkdtemp(path_.data()) != nullptr) return;
+    }
+    WEIR_ASSERT(!"no directory for temporary files");
   }
   ~TempDirectory() {
     std::error_code ignored;
