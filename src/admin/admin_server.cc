@@ -13,7 +13,8 @@ class AdminServer::Answer final : public net::ServerStreamHandler {
   explicit Answer(AdminServer& owner) : owner_(owner) {}
 
  private:
-  void on_request_body(std::string_view /*piece*/, bool /*last*/) override {}
+  void on_request_body(std::string_view /*piece*/, bool /*last*/,
+                       http::Fields /*trailers*/) override {}
   void on_request_pause() override {}
   void on_request_broken(http::Malformed /*kind*/) override {}
   void on_drained() override {}

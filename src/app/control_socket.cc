@@ -33,7 +33,7 @@ class ControlSocket::Connection final : public loop::Task {
 
   // True when the request is complete and answer_ is there.
   bool read_request() {
-    std::array<char, 4096> piece;
+    std::array<char, 4096> piece{};
     while (true) {
       const net::Moved moved = net::read_some(socket_.get(), piece.data(), piece.size());
       if (moved.kind == net::Moved::Kind::would_block) return false;
@@ -127,7 +127,7 @@ base::Result<std::string> ask_server(const std::string& data_dir, std::string_vi
   const timeval limit{.tv_sec = patience.count() / 1000, .tv_usec = patience.count() % 1000 * 1000};
   ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  sockaddr_storage storage;
+  sockaddr_storage storage{};
   const socklen_t bytes = net::SocketAddress::unix_socket(path).to_system(storage);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&storage), bytes) != 0) {
     return failed(base::ErrorCode::not_found, "server of this data directory");
@@ -138,7 +138,7 @@ base::Result<std::string> ask_server(const std::string& data_dir, std::string_vi
     return failed(base::ErrorCode::unavailable, "request to the server");
   }
   std::string answer;
-  std::array<char, 16384> piece;
+  std::array<char, 16384> piece{};
   while (true) {
     const ssize_t count = ::recv(socket.get(), piece.data(), piece.size(), 0);
     if (count < 0 && errno == EINTR) continue;

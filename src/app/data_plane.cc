@@ -14,14 +14,17 @@ namespace weir::app {
 
 DataPlane::DataLoop::DataLoop(std::unique_ptr<loop::Loop> home, const Options& options,
                               traffic::Recorder& recorder, const gateway::ClientIdentity& identity,
-                              gateway::NodeCounts& node_counts, net::ServerGroup& group,
-                              uint32_t index)
+                              gateway::NodeCounts& node_counts, net::ServerGroup& server_group,
+                              uint32_t loop_index)
     : loop(std::move(home)),
       context(*loop),
-      pool(context, options.upstream_idle_max),
+      pool(context),
       gateway(context, pool, recorder, identity, node_counts,
-              {.node = options.node, .seed = options.seed + index}),
-      server(context, gateway, gateway, group, index) {}
+              {.node = options.node, .seed = options.seed + loop_index}),
+      server(context, gateway, gateway, server_group, loop_index),
+      group(server_group),
+      index(loop_index),
+      on_apply(options.on_apply) {}
 
 void DataPlane::DataLoop::apply(std::shared_ptr<const gateway::Snapshot> snapshot) {
   const config::Limits& limits = snapshot->config.limits;
@@ -33,6 +36,10 @@ void DataPlane::DataLoop::apply(std::shared_ptr<const gateway::Snapshot> snapsho
   context.server.keep_alive_timeout = limits.keep_alive_timeout;
   context.server.write_timeout = limits.write_timeout;
   context.server.requests_per_connection_max = limits.requests_per_connection_max;
+  // Every loop stores the same number.
+  group.connections_max.store(limits.connections_max, std::memory_order_relaxed);
+  pool.set_idle_max(limits.upstream_idle_max);
+  if (on_apply) on_apply(index, snapshot->config);
   gateway.publish(std::move(snapshot));
 }
 
@@ -40,7 +47,6 @@ base::Result<std::unique_ptr<DataPlane>> DataPlane::create(
     Options options, base::Clock& clock, const std::vector<traffic::Recorder*>& recorders,
     const gateway::ClientIdentity& identity) {
   std::unique_ptr<DataPlane> plane{new DataPlane};  // Private constructor.
-  plane->group_.connections_max = options.connections_max;
   plane->group_.loads = std::make_unique<net::ServerGroup::Load[]>(options.loops);
   for (uint32_t i = 0; i < options.loops; ++i) {
     auto home = loop::Loop::create(clock);

@@ -40,10 +40,11 @@ class DataPlane {
  public:
   struct Options {
     uint32_t loops = 1;
-    uint32_t connections_max = 65536;
-    uint32_t upstream_idle_max = 128;
     std::string node;
     uint64_t seed = 1;
+    // Called on each loop's thread (before start(): on the caller's) when a snapshot comes into
+    // force there. May be empty.
+    std::function<void(uint32_t index, const config::Config&)> on_apply;
   };
 
   // `recorders[i]` is loop i's. Errors: unavailable (out of descriptors).
@@ -92,6 +93,9 @@ class DataPlane {
     net::UpstreamPool pool;
     gateway::Gateway gateway;
     net::Server server;
+    net::ServerGroup& group;
+    const uint32_t index;
+    const std::function<void(uint32_t, const config::Config&)> on_apply;
     std::thread thread;
   };
 

@@ -78,7 +78,8 @@ class DemoUpstream::Server::Answer final : public net::ServerStreamHandler {
   }
 
  private:
-  void on_request_body(std::string_view /*piece*/, bool /*last*/) override {}
+  void on_request_body(std::string_view /*piece*/, bool /*last*/,
+                       http::Fields /*trailers*/) override {}
   void on_request_pause() override {}
   void on_request_broken(http::Malformed /*kind*/) override {}
   void on_drained() override {}

@@ -54,6 +54,14 @@ bool refuse(const std::string& sentence) {
   return false;
 }
 
+bool refuse_listener(const std::string& address, const base::Error& error) {
+  return refuse(fmt::format("{}: cannot listen: {}", address, error.what.view()));
+}
+
+bool refuse_descriptor(const std::string& address) {
+  return refuse(fmt::format("{}: no such descriptor was passed (LISTEN_FDNAMES)", address));
+}
+
 }  // namespace
 
 Node::Node(ServeOptions options) : options_(std::move(options)) {}
@@ -125,12 +133,13 @@ bool Node::open_storage() {
 }
 
 bool Node::open_data_plane() {
-  auto plane = DataPlane::create({.loops = loop_count_,
-                                  .connections_max = config_->limits.connections_max,
-                                  .upstream_idle_max = config_->limits.upstream_idle_max,
-                                  .node = config_->server.node,
-                                  .seed = os::secure_random_u64()},
-                                 clock_, recording_->recorders(), *recording_);
+  auto plane = DataPlane::create(
+      {.loops = loop_count_,
+       .node = config_->server.node,
+       .seed = os::secure_random_u64(),
+       .on_apply = [this](uint32_t index,
+                          const config::Config& config) { recording_->apply(index, config); }},
+      clock_, recording_->recorders(), *recording_);
   if (!plane.ok()) return refuse("the event loops cannot be made: out of descriptors");
   data_plane_ = std::move(plane).value();
   for (uint32_t i = 0; i < config_->traffic.size(); ++i) {
@@ -143,20 +152,17 @@ bool Node::open_listener(const config::Listener& listener, uint32_t index) {
   const net::ListenerOptions options{
       .index = index,
       .proxy_protocol = listener.client_address == config::ClientAddress::proxy_protocol};
-  const auto parsed = config::parse_listen_address(listener.address);
+  const auto address = net::SocketAddress::parse(listener.address);
   base::Status opened;
-  if (parsed.value().kind == config::ListenAddress::Kind::descriptor) {
-    const auto inherited = inherited_.find(parsed.value().name);
-    if (inherited == inherited_.end()) {
-      return refuse(
-          fmt::format("{}: no such descriptor was passed (LISTEN_FDNAMES)", listener.address));
-    }
-    opened = data_plane_->listen(inherited->second, options);
+  if (address.ok()) {
+    opened = data_plane_->listen(address.value(), options);
   } else {
-    opened = data_plane_->listen(net::SocketAddress::parse(listener.address).value(), options);
+    const auto inherited =
+        inherited_.find(config::parse_listen_address(listener.address).value().name);
+    if (inherited == inherited_.end()) return refuse_descriptor(listener.address);
+    opened = data_plane_->listen(inherited->second, options);
   }
-  if (opened.ok()) return true;
-  return refuse(fmt::format("{}: cannot listen: {}", listener.address, opened.error().what.view()));
+  return opened.ok() || refuse_listener(listener.address, opened.error());
 }
 
 bool Node::open_control() {
@@ -201,15 +207,17 @@ bool Node::open_admin() {
   admin_server_ = std::make_unique<net::Server>(*admin_context_, *admin_, *admin_, admin_group_, 0);
   admin_group_.servers.push_back(admin_server_.get());
   const auto address = net::SocketAddress::parse(config_->admin);
-  auto listener = net::listen_on(address.value(), net::PortSharing::exclusive);
-  base::Status opened;
-  if (listener.ok()) {
-    opened = admin_server_->listen(std::move(listener).value(), {});
-  } else {
-    opened = listener.error();
+  if (!address.ok()) {
+    const auto name = config::parse_listen_address(config_->admin).value().name;
+    const auto inherited = inherited_.find(name);
+    if (inherited == inherited_.end()) return refuse_descriptor(config_->admin);
+    const base::Status opened = admin_server_->listen(std::move(inherited->second), {});
+    return opened.ok() || refuse_listener(config_->admin, opened.error());
   }
-  if (opened.ok()) return true;
-  return refuse(fmt::format("{}: cannot listen: {}", config_->admin, opened.error().what.view()));
+  auto listener = net::listen_on(address.value(), net::PortSharing::exclusive);
+  if (!listener.ok()) return refuse_listener(config_->admin, listener.error());
+  const base::Status opened = admin_server_->listen(std::move(listener).value(), {});
+  return opened.ok() || refuse_listener(config_->admin, opened.error());
 }
 
 void Node::publish(std::shared_ptr<const config::Config> config) {

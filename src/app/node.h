@@ -77,6 +77,10 @@ class Node {
   std::vector<Alarm> alarms() const;
   void watch_alarms();
   void declare_metrics();
+  void declare_loop_metrics();
+  void declare_response_metrics();
+  void declare_journal_metrics();
+  void declare_consumer_metrics();
 
   const ServeOptions options_;
   os::RealClock clock_;

@@ -21,6 +21,13 @@ double number(uint64_t value) {
 }  // namespace
 
 void Node::declare_metrics() {
+  declare_loop_metrics();
+  declare_response_metrics();
+  declare_journal_metrics();
+  declare_consumer_metrics();
+}
+
+void Node::declare_loop_metrics() {
   const auto of_loops = [this](const char* name, const char* help, Kind kind,
                                std::function<uint64_t(const LoopCounts&)> value) {
     metrics_.collect(name, help, kind, [this, value = std::move(value)](const Emit& emit) {
@@ -44,6 +51,9 @@ void Node::declare_metrics() {
            [](const LoopCounts& c) { return c.gateway.upstream_failures; });
   of_loops("weir_retries_total", "Attempts after a first one.", Kind::counter,
            [](const LoopCounts& c) { return c.gateway.retries; });
+}
+
+void Node::declare_response_metrics() {
   metrics_.collect("weir_responses_total", "Final responses by status class.", Kind::counter,
                    [this](const Emit& emit) {
                      std::array<uint64_t, 6> sum{};
@@ -68,6 +78,9 @@ void Node::declare_metrics() {
                        emit({{"kind", std::string{http::name(kind)}}}, number(sum[i]));
                      }
                    });
+}
+
+void Node::declare_journal_metrics() {
   const auto of_journal = [this](const char* name, const char* help, Kind kind,
                                  std::function<double(const journal::JournalStatus&)> value) {
     metrics_.collect(name, help, kind, [this, value = std::move(value)](const Emit& emit) {

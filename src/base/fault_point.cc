@@ -32,7 +32,8 @@ void fault_point(const char* name) {
   // Relaxed: only the count matters, and a kill orders nothing after it.
   static constinit std::atomic<long> passes{0};
   if (kArmed.pass == 0 || kArmed.name != name) return;
-  if (passes.fetch_add(1, std::memory_order_relaxed) + 1 == kArmed.pass) ::kill(::getpid(), SIGKILL);
+  if (passes.fetch_add(1, std::memory_order_relaxed) + 1 == kArmed.pass)
+    ::kill(::getpid(), SIGKILL);
 }
 
 }  // namespace weir::base

@@ -1,6 +1,6 @@
 #pragma once
-// A small, fast, seedable source of randomness for load balancing, jitter and tests. Not for secrets:
-// those come from os::secure_random().
+// A small, fast, seedable source of randomness for load balancing, jitter and tests. Not for
+// secrets: those come from os::secure_random().
 //
 // Source: xoshiro256** and SplitMix64, Blackman and Vigna (2018), public domain algorithms.
 

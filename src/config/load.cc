@@ -170,9 +170,9 @@ void add_findings(Decoded& decoded) {
 
 const std::vector<std::string>& founding_variables() {
   static const std::vector<std::string> names{"DEFAULT_CACHE_VERSION", "DEFAULT_RATE_LIMIT",
-                                               "DEFAULT_RATE_WINDOW",   "PATH_COLLECTION_ENABLED",
-                                               "TRAFFIC_SAMPLING_RATE", "TRAFFIC_THRESHOLD",
-                                               "USE_ANALYTICS_ENGINE",  "USE_TRAFFIC_QUEUE"};
+                                              "DEFAULT_RATE_WINDOW",   "PATH_COLLECTION_ENABLED",
+                                              "TRAFFIC_SAMPLING_RATE", "TRAFFIC_THRESHOLD",
+                                              "USE_ANALYTICS_ENGINE",  "USE_TRAFFIC_QUEUE"};
   return names;
 }
 

@@ -300,6 +300,16 @@ TEST(LoadLimitsTest, DotsAndDepthAreBounded) {
             "");
 }
 
+// toml++ 3.3 is undefined for most characters above ASCII where it looks for white space.
+TEST(LoadLimitsTest, CharactersAboveAsciiAreTextInStringsAndErrorsOutside) {
+  EXPECT_EQ(load("[\xef\xbb\xb8x]", "f", {}).problems.size(), 1U);
+  EXPECT_EQ(load("[20\"caf\xc3\xa9\" = 1", "f", {}).problems.size(), 1U);
+  EXPECT_EQ(problems("\xef\xbb\xbf# caf\xc3\xa9 \xef\xbb\xb8\n[vars]\n"
+                     "A = \"\xef\xbb\xb8\"\nB = '''\n\xef\xbb\xb8'''\n"
+                     "C = \"\"\"\\\n  \xef\xbb\xb8\"\"\"\n"),
+            "");
+}
+
 // A million dots would otherwise nest a million tables, and destroying those would use up the
 // stack.
 TEST(LoadLimitsTest, HostileNestingIsRefusedCheaply) {

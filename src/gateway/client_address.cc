@@ -46,6 +46,17 @@ std::string_view for_parameter(std::string_view element) {
   return {};
 }
 
+// The address in the only field of that name. Of two, nobody knows which one the proxy wrote.
+std::optional<IpAddress> single(http::Fields fields, http::FieldName name) {
+  const http::Field* found = nullptr;
+  for (const http::Field& field : fields) {
+    if (field.id != name) continue;
+    if (found != nullptr) return std::nullopt;
+    found = &field;
+  }
+  return found == nullptr ? std::nullopt : config::parse_ip(found->value);
+}
+
 }  // namespace
 
 ClientAddressRule::ClientAddressRule(const config::Listener& listener)
@@ -70,52 +81,68 @@ config::IpAddress ClientAddressRule::client_of(const net::ClientConnection& conn
       IpAddress client = peer;
       for (size_t i = head.fields.size(); i-- > 0;) {
         if (head.fields[i].id != http::FieldName::x_forwarded_for) continue;
-        client = from_list(head.fields[i].value, client);
-        if (!trusted_.contains(client)) break;
+        if (!walk_list(head.fields[i].value, client)) break;
       }
       return client;
     }
     case ClientAddress::forwarded:
       return from_forwarded(head.fields, peer);
     case ClientAddress::cf_connecting_ip:
-      return config::parse_ip(head.value(http::FieldName::cf_connecting_ip)).value_or(peer);
+      return single(head.fields, http::FieldName::cf_connecting_ip).value_or(peer);
     case ClientAddress::x_real_ip:
-      return config::parse_ip(head.value(http::FieldName::x_real_ip)).value_or(peer);
+      return single(head.fields, http::FieldName::x_real_ip).value_or(peer);
     case ClientAddress::socket:
       break;
   }
   return peer;
 }
 
-IpAddress ClientAddressRule::from_list(std::string_view list, const IpAddress& peer) const {
-  IpAddress client = peer;
-  while (!list.empty()) {
+// Walks one list from its right end; true while every hop of it is trusted, so that what stands
+// left of the list decides. What stands left of garbage is not to be believed either.
+bool ClientAddressRule::walk_list(std::string_view list, IpAddress& client) const {
+  if (http::trim(list).empty()) return true;
+  while (true) {
     const size_t comma = list.rfind(',');
     const std::string_view hop = comma == std::string_view::npos ? list : list.substr(comma + 1);
     const std::optional<IpAddress> address = parse_hop(hop);
-    if (!address) return client;  // What stands left of garbage is not to be believed either.
+    if (!address) return false;
     client = *address;
-    if (!trusted_.contains(client) || comma == std::string_view::npos) return client;
+    if (!trusted_.contains(client)) return false;
+    if (comma == std::string_view::npos) return true;
     list = list.substr(0, comma);
   }
-  return client;
 }
 
+// Commas inside quotes separate too: a quote that a client opened must not hide the hop that a
+// trusted proxy added behind it.
 IpAddress ClientAddressRule::from_forwarded(http::Fields fields, const IpAddress& peer) const {
   IpAddress client = peer;
   for (size_t i = fields.size(); i-- > 0;) {
     if (fields[i].id != http::FieldName::forwarded) continue;
-    std::vector<std::string_view> elements;
-    for (http::ListMembers list{fields[i].value}; list.next();)
-      elements.push_back(list.member());
-    for (size_t j = elements.size(); j-- > 0;) {
-      const std::optional<IpAddress> address = parse_hop(for_parameter(elements[j]));
+    std::string_view list = fields[i].value;
+    for (bool more = !http::trim(list).empty(); more;) {
+      const size_t comma = list.rfind(',');
+      more = comma != std::string_view::npos;
+      const std::string_view element = more ? list.substr(comma + 1) : list;
+      const std::optional<IpAddress> address = parse_hop(for_parameter(element));
       if (!address) return client;
       client = *address;
       if (!trusted_.contains(client)) return client;
+      if (more) list = list.substr(0, comma);
     }
   }
   return client;
+}
+
+std::string recorded_address(const config::IpAddress& ip, config::ClientIpPrivacy privacy) {
+  if (privacy == config::ClientIpPrivacy::none) return {};
+  config::IpAddress kept = ip;
+  if (privacy == config::ClientIpPrivacy::truncated) {
+    constexpr size_t kV4Bytes = 15;  // Of the mapped form: all but the last byte.
+    constexpr size_t kV6Bytes = 6;
+    std::fill(kept.bytes.begin() + (ip.is_v4() ? kV4Bytes : kV6Bytes), kept.bytes.end(), 0);
+  }
+  return config::to_string(kept);
 }
 
 }  // namespace weir::gateway

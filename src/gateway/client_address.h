@@ -6,6 +6,7 @@
 // everything left of it is whatever that hop claimed.
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -30,12 +31,15 @@ class ClientAddressRule {
                               const http::RequestHead& head) const;
 
  private:
-  config::IpAddress from_list(std::string_view list, const config::IpAddress& peer) const;
+  bool walk_list(std::string_view list, config::IpAddress& client) const;
   config::IpAddress from_forwarded(http::Fields fields, const config::IpAddress& peer) const;
 
   config::ClientAddress source_;
   config::CidrSet trusted_;
   bool trusts_unix_ = false;
 };
+
+// What of an address may be recorded, as text: all of it, its /24 or /48, or nothing.
+std::string recorded_address(const config::IpAddress& ip, config::ClientIpPrivacy privacy);
 
 }  // namespace weir::gateway

@@ -28,6 +28,7 @@ std::vector<net::SocketAddress> addresses_of(const config::Upstream& upstream,
     ips = found->second;
   }
   std::vector<net::SocketAddress> result;
+  result.reserve(ips.size());
   for (const config::IpAddress& ip : ips) {
     result.push_back(net::SocketAddress::ip(net::IpAddress{ip.bytes}, upstream.port));
   }
@@ -49,8 +50,9 @@ std::vector<std::string> EndpointTable::names(const config::Config& config) {
   return {names.begin(), names.end()};
 }
 
-std::shared_ptr<const Snapshot> EndpointTable::build(std::shared_ptr<const config::Config> config,
-                                                     uint64_t version, const Addresses& addresses) {
+std::shared_ptr<const Snapshot> EndpointTable::build(
+    const std::shared_ptr<const config::Config>& config, uint64_t version,
+    const Addresses& addresses) {
   auto snapshot = std::make_unique<Snapshot>(config, version);
   for (const config::Listener& listener : config->traffic) {
     snapshot->client_addresses.emplace_back(listener);

@@ -25,7 +25,7 @@ using Addresses = std::map<std::string, std::vector<config::IpAddress>>;
 // Limits: grows by the distinct (route id, address, options) ever configured or resolved.
 class EndpointTable {
  public:
-  std::shared_ptr<const Snapshot> build(std::shared_ptr<const config::Config> config,
+  std::shared_ptr<const Snapshot> build(const std::shared_ptr<const config::Config>& config,
                                         uint64_t version, const Addresses& addresses);
 
   const std::vector<std::unique_ptr<net::Endpoint>>& endpoints() const { return endpoints_; }

@@ -83,7 +83,8 @@ void Exchange::start(net::ServerStream& server, net::ClientConnection& connectio
   state_ = State::asking;
   recorded_ = body_done_ = true;
   committed_ = head_request_ = idempotent_ = body_overflowed_ = fresh_only_ = false;
-  counted_retrying_ = counted_tunnel_ = interim_continue_ = false;
+  counted_retrying_ = counted_tunnel_ = interim_continue_ = interim_passed_ = false;
+  waiting_since_ = {};
   arrived_at_ = context.loop.wall();
   arrived_ = context.loop.now();
   id_ = gateway_.recorder_.next_id(arrived_at_);
@@ -130,12 +131,12 @@ void Exchange::run_stages(const http::RequestHead& head) {
   // Collect: whatever happens from here on, on_commit() or on_client_gone() records it.
   identify_client(head);
   if (!take_path(head)) return;
-  if (answer_health(head)) return;
   const bool routed = match_route(head);
   copy_request(head);
   if (head.method_id == http::Method::connect || head.method_id == http::Method::trace) {
     return refuse(kMethodNotAllowed);
   }
+  if (answer_health(head)) return;
   // IP rules, then geographic rules.
   if (!routed) return refuse(kNotFound);
   if (route_->timeouts.total.count() > 0) {
@@ -174,8 +175,8 @@ bool Exchange::take_path(const http::RequestHead& head) {
 bool Exchange::answer_health(const http::RequestHead& head) {
   const std::string& health_path = active_->snapshot->config.health_path;
   if (health_path.empty() || path_ != health_path) return false;
+  if (head.method_id != http::Method::get && !head_request_) return false;
   recorded_ = false;
-  copy_request(head);
   std::string& body = gateway_.text_scratch_;
   body = R"({"status":"healthy","timestamp":")";
   codec::append_iso_ms(body, base::unix_ms(arrived_at_));
@@ -190,13 +191,22 @@ void Exchange::identify_client(const http::RequestHead& head) {
 }
 
 void Exchange::identify(const config::IpAddress& client) {
-  if (connection_->has_client_hash && connection_->hashed_ip.bytes == client.bytes) return;
+  const config::ClientIpPrivacy privacy = active_->snapshot->config.client_ip;
+  const auto rule = static_cast<uint8_t>(privacy);
+  if (connection_->has_client_hash && connection_->hashed_ip.bytes == client.bytes &&
+      connection_->recorded_privacy == rule) {
+    return;
+  }
   connection_->hashed_ip.bytes = client.bytes;
   connection_->client_hash = gateway_.identity_.hash(client);
   connection_->has_client_hash = true;
-  const std::string text = client == config::IpAddress{} ? "" : config::to_string(client);
+  connection_->recorded_privacy = rule;
+  const std::string full = client == config::IpAddress{} ? "" : config::to_string(client);
+  const std::string kept = full.empty() ? full : recorded_address(client, privacy);
   connection_->client_ip_bytes =
-      static_cast<uint8_t>(text.copy(connection_->client_ip.data(), connection_->client_ip.size()));
+      static_cast<uint8_t>(full.copy(connection_->client_ip.data(), connection_->client_ip.size()));
+  connection_->recorded_ip_bytes = static_cast<uint8_t>(
+      kept.copy(connection_->recorded_ip.data(), connection_->recorded_ip.size()));
 }
 
 bool Exchange::match_route(const http::RequestHead& head) {
@@ -231,6 +241,7 @@ void Exchange::copy_request(const http::RequestHead& head) {
   const std::string_view rewritten =
       entry_ != nullptr ? routing::upstream_path(*entry_, path_, gateway_.text_scratch_) : path_;
   store_.reset(request_field_bytes(head, facts, rules) + head.method.size() + path_.size() +
+               head.value(FieldName::user_agent).size() + head.value(FieldName::origin).size() +
                rewritten.size() + 2 * head.query.size() + head.host.size() +
                2 * head.upgrade.size() + request_id_.size() + 64);
   method_ = store_.keep(head.method);
@@ -274,7 +285,7 @@ void Exchange::record(uint64_t bytes_in, uint64_t bytes_out) {
   event.user_agent = user_agent_;
   if (route_ != nullptr) event.route_id = route_->id;
   event.colo = gateway_.options_.node;
-  event.client_ip = connection_->client_ip_text();
+  event.client_ip = connection_->recorded_ip_text();
   event.client_hash = connection_->client_hash;
   event.duration_us = microseconds_between(arrived_, gateway_.context_.loop.now());
   event.upstream_us = upstream_us_;
@@ -314,6 +325,7 @@ void Exchange::end() {
   if (counted_tunnel_) gateway_.node_counts_.tunnels.fetch_sub(1, std::memory_order_relaxed);
   if (recorded_ && active_->snapshot->config.stats.record) gateway_.recorder_.answered();
   body_.clear();
+  trailers_.reset(0);
   if (store_.capacity() > kStoreBytesKept) store_.shrink();
   server_ = nullptr;
   state_ = State::unused;

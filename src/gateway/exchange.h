@@ -61,6 +61,9 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   void ask_upstream();
   void send_to(net::ClientStream& client, size_t endpoint);
   size_t next_endpoint();
+  bool keep_for_replay(std::string_view piece);
+  void keep_trailers(http::Fields trailers);
+  void add_proxy_fields(std::vector<http::Field>& fields);
   bool can_replay(bool sent) const;
   void retry_or_fail(const Failure& failure, bool may_retry);
   void wait_for(std::chrono::milliseconds delay);
@@ -80,7 +83,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   void end();
 
   // net::ServerStreamHandler:
-  void on_request_body(std::string_view piece, bool last) override;
+  void on_request_body(std::string_view piece, bool last, http::Fields trailers) override;
   void on_request_pause() override;
   void on_request_broken(http::Malformed kind) override;
   void on_drained() override;
@@ -117,6 +120,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   bool counted_retrying_ = false;
   bool counted_tunnel_ = false;
   bool interim_continue_ = false;  // The client waits for a 100.
+  bool interim_passed_ = false;    // A 1xx went to the client: no retry any more.
 
   traffic::EventId id_;
   base::Wall arrived_at_;
@@ -127,6 +131,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   base::Monotonic tunnel_end_ = base::Monotonic::max();
   base::Monotonic waiting_since_;
   net::Endpoint* waits_on_ = nullptr;
+  size_t endpoint_ = 0;  // Index in the route's targets: the one asked last.
 
   int status_ = 0;
   uint16_t flags_ = 0;
@@ -150,6 +155,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   std::string_view origin_;
   std::array<char, 34> id_text_{};
 
+  FieldStore trailers_;  // Of the request, for a first send or a replay.
   net::ByteQueue body_;  // Body bytes for a first send or a replay.
 };
 

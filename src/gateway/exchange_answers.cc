@@ -2,13 +2,20 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
+
+#include <fmt/format.h>
 
 #include "base/assert.h"
 #include "gateway/exchange.h"
 #include "routing/rewrite.h"
 
 namespace weir::gateway {
+
+namespace {
+constexpr std::string_view kAllowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+}  // namespace
 
 using http::FieldName;
 using traffic::Outcome;
@@ -82,6 +89,29 @@ void Exchange::add_cors(std::vector<http::Field>& fields) const {
   if (!star) add(FieldName::vary, "Origin");
 }
 
+// The founding system's fields. Source: reference/spec.md section 3.3.
+void Exchange::add_proxy_fields(std::vector<http::Field>& fields) {
+  constexpr std::string_view kPrefix = "x-proxy-";
+  std::erase_if(fields, [&](const http::Field& field) {
+    return field.name.size() > kPrefix.size() &&
+           http::equals_ignore_case(field.name.substr(0, kPrefix.size()), kPrefix);
+  });
+  const auto milliseconds_of = [](uint64_t us) { return us / 1000; };
+  const uint64_t total_us = microseconds_between(arrived_, gateway_.context_.loop.now());
+  std::string& text = gateway_.text_scratch_;
+  text.clear();
+  fmt::format_to(std::back_inserter(text), R"({{"total":{},"upstream":{}}})",
+                 milliseconds_of(total_us), milliseconds_of(upstream_us_));
+  const size_t timing_bytes = text.size();
+  text += "http://";
+  text += active_->snapshot->targets[entry_->index].hosts[endpoint_];
+  const std::string_view all{text};
+  fields.push_back({"x-proxy-by", "api-gateway", FieldName::other});
+  fields.push_back({"x-proxy-route", route_->pattern, FieldName::other});
+  fields.push_back({"x-proxy-target", all.substr(timing_bytes), FieldName::other});
+  fields.push_back({"x-proxy-timing", all.substr(0, timing_bytes), FieldName::other});
+}
+
 // ---- Towards the client ----
 
 void Exchange::refuse(const Failure& failure) {
@@ -101,7 +131,7 @@ void Exchange::respond_json(int status, std::string_view body) {
 
 void Exchange::respond_fields(int status, http::Fields fields, std::string_view body) {
   WEIR_ASSERT(client_ == nullptr);
-  std::array<http::Field, 16> all;
+  std::array<http::Field, 16> all;  // A preflight's six, and ours.
   WEIR_ASSERT(fields.size() + 4 <= all.size());
   size_t count = 0;
   for (const http::Field& field : fields)
@@ -111,6 +141,7 @@ void Exchange::respond_fields(int status, http::Fields fields, std::string_view 
   all[count++] = {http::text(FieldName::x_request_id), request_id_, FieldName::x_request_id};
   if (status == 503)
     all[count++] = {http::text(FieldName::retry_after), "1", FieldName::retry_after};
+  if (status == 405) all[count++] = {http::text(FieldName::allow), kAllowed, FieldName::allow};
   status_ = status;
   state_ = State::answered;
   const bool has_body = !head_request_ && status != 204 && status != 304;
@@ -124,8 +155,11 @@ void Exchange::respond_fields(int status, http::Fields fields, std::string_view 
 
 // The client sees an incomplete response; the record says why.
 void Exchange::cut(Outcome outcome) {
-  outcome_ = outcome;
-  if (!committed_) record(server_->bytes_in(), server_->bytes_out());
+  if (!committed_) {
+    outcome_ = outcome;
+    server_->flush();  // What the client may see of it counts as offered.
+    record(server_->bytes_in(), server_->bytes_out());
+  }
   server_->abort();
   end();
 }

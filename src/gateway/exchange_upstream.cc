@@ -20,25 +20,32 @@ constexpr milliseconds kConnectionPoll{8};
 
 // ---- Towards the upstream ----
 
-// The next endpoint in turn that is fit to be asked; none if no one is.
+// The next endpoint in turn that is fit to be asked, and has room; none if no one is. A retry goes
+// to another one, if there is another.
 size_t Exchange::next_endpoint() {
   const RouteTargets& targets = active_->snapshot->targets[entry_->index];
   uint32_t& cursor = active_->cursors[entry_->index];
   const base::Monotonic now = gateway_.context_.loop.now();
+  const size_t none = targets.endpoints.size();
   const size_t turns = targets.schedule.size();
-  for (size_t i = 0; i < turns; ++i) {
-    cursor = cursor + 1 < turns ? cursor + 1 : 0;
-    const size_t index = targets.schedule[cursor];
-    if (targets.endpoints[index]->usable(now)) return index;
-  }
+  const auto next_such = [&](auto fit) {
+    for (size_t i = 0; i < turns; ++i) {
+      cursor = cursor + 1 < turns ? cursor + 1 : 0;
+      const size_t index = targets.schedule[cursor];
+      if (fit(index, *targets.endpoints[index])) return index;
+    }
+    return none;
+  };
+  size_t index = next_such([&](size_t at, const net::Endpoint& endpoint) {
+    return endpoint.usable(now) && gateway_.pool_.has_room(endpoint) &&
+           (attempts_ == 0 || fresh_only_ || at != endpoint_);
+  });
+  if (index != none) return index;
+  index = next_such([&](size_t, const net::Endpoint& endpoint) { return endpoint.usable(now); });
+  if (index != none) return index;
   // Ejected by failures, all of them: asking one is better than refusing for sure. Those that a
   // probe found down are not asked.
-  for (size_t i = 0; i < turns; ++i) {
-    cursor = cursor + 1 < turns ? cursor + 1 : 0;
-    const size_t index = targets.schedule[cursor];
-    if (!targets.endpoints[index]->probed_down()) return index;
-  }
-  return targets.endpoints.size();
+  return next_such([](size_t, const net::Endpoint& endpoint) { return !endpoint.probed_down(); });
 }
 
 void Exchange::ask_upstream() {
@@ -49,9 +56,11 @@ void Exchange::ask_upstream() {
   net::Endpoint& endpoint = *targets.endpoints[index];
   const base::Monotonic now = gateway_.context_.loop.now();
   state_ = State::asking;
+  endpoint_ = index;
   auto stream = gateway_.pool_.acquire(endpoint, *this, targets.timeouts, fresh_only_);
   if (stream.ok()) {
     ++attempts_;
+    waiting_since_ = {};
     return send_to(*stream.value(), index);
   }
   if (stream.error().code == base::ErrorCode::limit_exceeded) {
@@ -63,6 +72,7 @@ void Exchange::ask_upstream() {
   }
   ++attempts_;
   ++gateway_.counts_.upstream_failures;
+  fresh_only_ = false;
   retry_or_fail(failure_of(net::UpstreamFailure::refused), can_replay(false));
 }
 
@@ -86,43 +96,64 @@ void Exchange::send_to(net::ClientStream& client, size_t endpoint) {
                                   .body = body_kind_,
                                   .content_length = content_length_,
                                   .upgrade = upgrade_};
-  client_->send_request(request, body_.view(), body_done_);
-  if (attempts_ >= route_->retry_attempts) body_.clear();
-  server_->resume_body();
+  client_->send_request(request, body_.view(), body_done_, trailers_.fields());
+  // What has been sent stays for a replay only as far as the replay buffer goes.
+  if (!keep_for_replay({})) body_.clear();
+  if (client_->queued_bytes() < net::kQueuedBytesHigh) {
+    server_->resume_body();
+  } else {
+    server_->pause_body();
+  }
 }
 
-void Exchange::on_request_body(std::string_view piece, bool last) {
-  if (state_ == State::answered) return;  // Still coming in while the refusal goes out.
-  body_done_ = last;
-  body_bytes_ += piece.size();
-  interim_continue_ = false;
+// Keeps the piece for a replay as long as all fits; once a byte did not, there is none.
+bool Exchange::keep_for_replay(std::string_view piece) {
+  if (body_overflowed_) return false;
+  if (body_.size() + piece.size() > route_->retry_buffer_bytes ||
+      attempts_ >= route_->retry_attempts) {
+    body_overflowed_ = body_bytes_ > 0;
+    return false;
+  }
+  body_.append(piece);
+  return true;
+}
+
+void Exchange::on_request_body(std::string_view piece, bool last, http::Fields trailers) {
   if (state_ == State::tunnel) {
+    if (client_ == nullptr) return;  // The upstream has ended it, and its last bytes are going out.
     touch_tunnel();
-    client_->send_body(piece, last);
+    client_->send_body(piece, last, {});
     if (client_->queued_bytes() >= net::kQueuedBytesHigh) server_->pause_body();
     return;
   }
+  body_done_ = last;
+  // Still coming in while a refusal, or the last of an early response, goes out.
+  if (state_ == State::answered || (state_ == State::responding && client_ == nullptr)) return;
+  body_bytes_ += piece.size();
+  interim_continue_ = false;
   if (body_bytes_ > route_->body_max_bytes) {
     if (client_ != nullptr) std::exchange(client_, nullptr)->cancel();
     return server_->response_started() ? cut(Outcome::refused) : refuse(kBodyTooLarge);
   }
+  if (last && !trailers.empty()) keep_trailers(trailers);
   if (client_ == nullptr) {
     body_.append(piece);
-    if (state_ == State::responding) return body_.clear();
     if (last && state_ == State::asking) return ask_upstream();
     if (body_.size() >= net::kQueuedBytesHigh) server_->pause_body();
     return;
   }
-  // Kept for a replay as long as it fits; once a byte did not, there is none.
-  if (!body_overflowed_ && body_.size() + piece.size() <= route_->retry_buffer_bytes &&
-      attempts_ < route_->retry_attempts) {
-    body_.append(piece);
-  } else {
-    body_overflowed_ = true;
-    body_.clear();
-  }
-  client_->send_body(piece, last);
+  if (!keep_for_replay(piece)) body_.clear();
+  client_->send_body(piece, last, trailers);
   if (client_->queued_bytes() >= net::kQueuedBytesHigh) server_->pause_body();
+}
+
+void Exchange::keep_trailers(http::Fields trailers) {
+  size_t bytes = 0;
+  for (const http::Field& field : trailers)
+    bytes += field.name.size() + field.value.size();
+  trailers_.reset(bytes);
+  for (const http::Field& field : trailers)
+    trailers_.copy(field.name, field.value);
 }
 
 void Exchange::on_request_pause() {
@@ -130,7 +161,8 @@ void Exchange::on_request_pause() {
 }
 
 void Exchange::on_request_broken(http::Malformed kind) {
-  if (committed_) return;  // The response is on its way out in full, and the connection closes.
+  // The response is on its way out in full, and the connection closes.
+  if (state_ == State::answered || (state_ == State::responding && client_ == nullptr)) return;
   ++gateway_.counts_.malformed[static_cast<size_t>(kind)];
   if (client_ != nullptr) std::exchange(client_, nullptr)->cancel();
   const bool slow = kind == http::Malformed::incomplete;
@@ -147,15 +179,22 @@ void Exchange::on_upstream_drained() {
 void Exchange::on_interim(const http::ResponseHead& head) {
   if (head.status == 100 && !interim_continue_) return;  // Nobody asked: it would only confuse.
   interim_continue_ = false;
+  interim_passed_ = true;
   std::vector<http::Field>& fields = gateway_.fields_scratch_;
   fields.clear();
   for (const http::Field& field : head.fields) {
-    if (!http::is_hop_by_hop(field.id)) fields.push_back(field);
+    if (http::is_hop_by_hop(field.id)) continue;
+    if (head.connection_names_fields && http::connection_names(head.fields, field.name)) continue;
+    fields.push_back(field);
   }
   server_->interim(head.status, fields);
 }
 
 void Exchange::on_response(const http::ResponseHead& head) {
+  if (head.status == 101 && !http::equals_ignore_case(head.upgrade, upgrade_)) {
+    std::exchange(client_, nullptr)->cancel();  // It switches to what nobody asked for.
+    return on_upstream_failure(net::UpstreamFailure::malformed, true, false);
+  }
   upstream_us_ = microseconds_between(asked_, gateway_.context_.loop.now());
   status_ = head.status;
   state_ = State::responding;
@@ -174,6 +213,7 @@ void Exchange::on_response(const http::ResponseHead& head) {
     });
     add_cors(fields);
   }
+  if (route_->proxy_headers) add_proxy_fields(fields);
   net::ResponseStart start;
   start.status = head.status;
   start.reason = head.reason;
@@ -236,12 +276,13 @@ void Exchange::on_upstream_failure(net::UpstreamFailure failure, bool sent, bool
     return cut(failure == net::UpstreamFailure::idle_timeout ? Outcome::timeout
                                                              : Outcome::upstream_abort);
   }
+  if (interim_passed_) return retry_or_fail(failure_of(failure), false);
   const bool transient = failure == net::UpstreamFailure::refused ||
                          failure == net::UpstreamFailure::connect_timeout ||
                          failure == net::UpstreamFailure::closed;
   // A connection at rest that the upstream closed at this very moment says nothing about the
   // upstream: the next attempt takes a new one, at once.
-  if (reused && failure == net::UpstreamFailure::closed) fresh_only_ = true;
+  fresh_only_ = reused && failure == net::UpstreamFailure::closed;
   retry_or_fail(failure_of(failure), transient && can_replay(sent));
 }
 
@@ -261,8 +302,7 @@ void Exchange::retry_or_fail(const Failure& failure, bool may_retry) {
     counted_retrying_ = true;
     ++gateway_.retrying_;
   }
-  state_ = State::waiting;
-  if (fresh_only_) return wait_for(milliseconds{0});
+  if (fresh_only_) return ask_upstream();
   const int64_t base = kRetryDelayFirst.count() << std::min<int>(attempts_ - 1, 6);
   const auto jitter = static_cast<int64_t>(gateway_.random_.below(static_cast<uint64_t>(base)));
   wait_for(milliseconds{base / 2 + jitter});
@@ -293,11 +333,15 @@ void Exchange::arm_deadline() {
 
 void Exchange::on_deadline() {
   const base::Monotonic now = gateway_.context_.loop.now();
-  if (state_ == State::tunnel && now >= std::min(step_deadline_, tunnel_end_)) {
+  if (state_ == State::tunnel) {
+    if (now < std::min(step_deadline_, tunnel_end_)) return arm_deadline();
+    if (client_ == nullptr) return cut(Outcome::open_ended);  // The client does not take the rest.
     std::exchange(client_, nullptr)->cancel();
+    touch_tunnel();
     return server_->finish({});
   }
   if (now >= total_deadline_) {
+    total_deadline_ = base::Monotonic::max();
     stop_waiting();
     if (client_ != nullptr) std::exchange(client_, nullptr)->cancel();
     outcome_ = Outcome::timeout;

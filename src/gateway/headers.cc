@@ -42,6 +42,8 @@ bool keeps_request_field(const http::RequestHead& head, const RequestFacts& fact
     return !head.connection_names_fields || !http::connection_names(head.fields, field.name);
   }
   if (is_replaced(field.id) || http::is_hop_by_hop(field.id)) return false;
+  // Without a body to wait for, or from HTTP/1.0, it means nothing; the upstream might still wait.
+  if (field.id == FieldName::expect) return head.expect_continue;
   if (names_client(field.id)) return facts.peer_trusted && field.id == facts.source_header;
   if (field.id == FieldName::x_forwarded_proto || field.id == FieldName::x_forwarded_host ||
       field.id == FieldName::x_forwarded_port) {
@@ -88,10 +90,6 @@ void FieldStore::copy(std::string_view name, std::string_view value) {
   fields_.push_back({kept, keep(value), FieldName::other});
 }
 
-void FieldStore::add(FieldName name, std::string_view value) {
-  fields_.push_back({http::text(name), keep(value), name});
-}
-
 void FieldStore::remove(std::string_view name) {
   remove_field(fields_, name);
 }
@@ -103,12 +101,39 @@ void FieldStore::shrink() {
 
 size_t request_field_bytes(const http::RequestHead& head, const RequestFacts& facts,
                            const config::HeaderRules& rules) {
-  size_t bytes = rule_bytes(rules) + 2 * facts.peer_ip.size() + facts.host.size() +
-                 facts.request_id.size() + 64;
+  size_t bytes = rule_bytes(rules) + facts.peer_ip.size() + facts.client_ip.size() +
+                 facts.host.size() + facts.request_id.size() + kVia.size() + 64;
   for (const Field& field : head.fields)
     bytes += field.name.size() + field.value.size() + 2;
   return bytes;
 }
+
+namespace {
+
+// The chain so far is believed only from a trusted proxy, and always ends with who talks to us.
+// Each part is kept once, right behind the one before it.
+std::string_view forwarded_for(const http::RequestHead& head, const RequestFacts& facts,
+                               FieldStore& out) {
+  size_t bytes = 0;
+  const char* begin = nullptr;
+  const auto append = [&](std::string_view hop) {
+    if (hop.empty()) return;
+    const std::string_view kept = begin == nullptr ? out.keep(hop) : out.keep_joined(", ", hop, {});
+    if (begin == nullptr) begin = kept.data();
+    bytes += kept.size();
+  };
+  if (facts.peer_trusted) {
+    for (const Field& field : head.fields) {
+      if (field.id == FieldName::x_forwarded_for) append(field.value);
+    }
+  }
+  append(begin != nullptr && !facts.peer_ip.empty() ? facts.peer_ip
+         : begin == nullptr                         ? facts.client_ip
+                                                    : std::string_view{});
+  return {begin, bytes};
+}
+
+}  // namespace
 
 void copy_request_fields(const http::RequestHead& head, const RequestFacts& facts,
                          const config::HeaderRules& rules, FieldStore& out) {
@@ -116,19 +141,8 @@ void copy_request_fields(const http::RequestHead& head, const RequestFacts& fact
     if (!keeps_request_field(head, facts, field)) continue;
     out.copy(field.name, field.value);
   }
-  // The chain so far is believed only from a trusted proxy, and always ends with who talks to us.
-  std::string_view chain;
-  if (facts.peer_trusted) {
-    for (const Field& field : head.fields) {
-      if (field.id != FieldName::x_forwarded_for) continue;
-      chain = chain.empty() ? out.keep(field.value) : out.keep_joined(chain, ", ", field.value);
-    }
-  }
-  if (!chain.empty() && !facts.peer_ip.empty()) {
-    out.add(FieldName::x_forwarded_for, out.keep_joined(chain, ", ", facts.peer_ip));
-  } else if (!chain.empty() || !facts.client_ip.empty()) {
-    out.add(FieldName::x_forwarded_for, chain.empty() ? facts.client_ip : chain);
-  }
+  const std::string_view chain = forwarded_for(head, facts, out);
+  if (!chain.empty()) out.add_kept(FieldName::x_forwarded_for, chain);
   if (!facts.peer_trusted || !head.has(FieldName::x_forwarded_proto)) {
     out.add(FieldName::x_forwarded_proto, "http");
   }

@@ -27,7 +27,12 @@ class FieldStore {
   std::string_view keep_joined(std::string_view a, std::string_view b, std::string_view c);
   void copy(std::string_view name, std::string_view value);
   // `name` lives for ever: only the value is copied.
-  void add(http::FieldName name, std::string_view value);
+  // A field whose value is kept already.
+  void add_kept(http::FieldName name, std::string_view kept) {
+    fields_.push_back({http::text(name), kept, name});
+  }
+  void add(http::FieldName name, std::string_view value) { add_kept(name, keep(value)); }
+  // Copies a field of any name.
   void remove(std::string_view name);
 
   http::Fields fields() const { return fields_; }

@@ -140,7 +140,7 @@ bool refuses_missing_space(std::string_view head, const Theirs& theirs) {
 constexpr int kRounds = 30'000;
 
 uint64_t seed() {
-  const char* const text = std::getenv("WEIR_SEED");
+  const char* const text = std::getenv("WEIR_SEED");  // NOLINT(concurrency-mt-unsafe)
   return text == nullptr ? 20251015 : std::strtoull(text, nullptr, 10);
 }
 

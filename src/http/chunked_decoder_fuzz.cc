@@ -14,7 +14,6 @@ namespace {
 
 using weir::http::Appender;
 using weir::http::ChunkedDecoder;
-using weir::http::Field;
 using weir::http::Malformed;
 
 struct Outcome {

@@ -15,13 +15,14 @@
 namespace weir::http {
 
 struct RequestLimits {
-  size_t header_bytes_max = 16 * 1024;  // The whole head, its request line and last CRLF included.
-  size_t header_count_max = 100;        // Field lines.
-  size_t target_bytes_max = 8 * 1024;   // The request target.
+  size_t header_bytes_max =
+      size_t{16} * 1024;          // The whole head, its request line and last CRLF included.
+  size_t header_count_max = 100;  // Field lines.
+  size_t target_bytes_max = size_t{8} * 1024;  // The request target.
 };
 
 struct ResponseLimits {
-  size_t header_bytes_max = 64 * 1024;
+  size_t header_bytes_max = size_t{64} * 1024;
   size_t header_count_max = 200;
 };
 

@@ -144,7 +144,7 @@ bool knows_fewer_requests(const Reading& ours, const Recorder& theirs) {
 constexpr int kRounds = 60'000;
 
 uint64_t seed() {
-  const char* const text = std::getenv("WEIR_SEED");
+  const char* const text = std::getenv("WEIR_SEED");  // NOLINT(concurrency-mt-unsafe)
   return text == nullptr ? 20251015 : std::strtoull(text, nullptr, 10);
 }
 

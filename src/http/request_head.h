@@ -29,7 +29,7 @@ enum class Method : uint8_t {
   head,
   post,
   put,
-  delete_,
+  delete_,  // NOLINT(readability-identifier-naming): `delete` is a keyword.
   connect,
   options,
   trace,
@@ -53,7 +53,6 @@ enum class BodyKind : uint8_t {
 // Ownership: the views point into the bytes given to parse_request_head().
 struct RequestHead {
   std::string_view method;
-  Method method_id = Method::other;
   std::string_view target;  // As sent.
 
   // Authority of an absolute-form target, else the Host field, as sent: "name" or "name:port".
@@ -62,34 +61,35 @@ struct RequestHead {
   // sent on must carry this value.
   std::string_view host;
   std::string_view host_name;  // `host` without the port. IPv6 literals keep their brackets.
-  uint16_t port = 0;           // 0 when there is none.
 
   // The target's path, as sent: begins with '/', or is empty for the asterisk and authority forms.
   std::string_view path_raw;
-  std::string_view query;      // Without the '?'.
-  bool has_query = false;      // "/a?" has an empty query, "/a" has none.
-  bool asterisk_form = false;  // OPTIONS *
-  bool absolute_form = false;  // http://host/path, or https://
+  std::string_view query;    // Without the '?'.
+  std::string_view upgrade;  // Value of the Upgrade field, if `upgrade_requested`.
 
-  int minor_version = 1;      // 0 or 1.
   std::vector<Field> fields;  // In order of arrival; all of them, framing fields too.
+  std::bitset<kFieldNameCount> present;
 
-  BodyKind body = BodyKind::none;
-  bool has_content_length = false;  // Also "Content-Length: 0", where `body` is none.
   uint64_t content_length = 0;
-  bool keep_alive = false;  // May the connection carry another request after this one?
-  bool expect_continue =
-      false;  // The client waits for 100 before it sends the body. HTTP/1.1 only.
-  // HTTP/1.1, "Connection: upgrade" and exactly one Upgrade field; `upgrade` is its value.
+  int minor_version = 1;  // 0 or 1.
+  uint16_t port = 0;      // Of `host`; 0 when there is none.
+  Method method_id = Method::other;
+  BodyKind body = BodyKind::none;
+
+  bool has_query = false;           // "/a?" has an empty query, "/a" has none.
+  bool asterisk_form = false;       // OPTIONS *
+  bool absolute_form = false;       // http://host/path, or https://
+  bool has_content_length = false;  // Also "Content-Length: 0", where `body` is none.
+  bool keep_alive = false;          // May the connection carry another request after this one?
+  bool expect_continue = false;     // HTTP/1.1: the client waits for 100 before it sends the body.
+  // HTTP/1.1, "Connection: upgrade" and exactly one Upgrade field.
   bool upgrade_requested = false;
-  std::string_view upgrade;
   // Connection names something beside close, keep-alive and upgrade: ask connection_names().
   bool connection_names_fields = false;
 
   const Field* find(FieldName id) const;       // The first one, or nullptr.
   std::string_view value(FieldName id) const;  // Its value, or empty.
   bool has(FieldName id) const { return present.test(static_cast<size_t>(id)); }
-  std::bitset<kFieldNameCount> present;
 };
 
 // Parses a complete head into `out`, which is unspecified after an error.

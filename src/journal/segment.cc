@@ -157,11 +157,11 @@ bool decode_note(std::string_view payload, std::map<uint32_t, SegmentNote>& note
 }
 
 base::Status RecordFile::load(uint64_t offset, uint64_t end) {
-  window_.resize(kWindowBytes);
+  if (window_ == nullptr) window_ = std::make_unique_for_overwrite<char[]>(kWindowBytes);
   window_at_ = offset;
   window_bytes_ = 0;
   const size_t wanted = std::min<uint64_t>(kWindowBytes, end - offset);
-  window_bytes_ = WEIR_TRY(file_.read_at(offset, {window_.data(), wanted}));
+  window_bytes_ = WEIR_TRY(file_.read_at(offset, {window_.get(), wanted}));
   at_file_end_ = window_bytes_ < wanted;
   return {};
 }
@@ -173,7 +173,7 @@ base::Result<std::optional<RecordFile::Found>> RecordFile::at(uint64_t offset, u
   if (!in_window && !(at_file_end_ && offset >= window_at_)) WEIR_TRY(load(offset, end));
   const uint64_t readable_end = std::min(end, window_at_ + window_bytes_);
   if (offset >= readable_end) return std::optional<Found>{};
-  const std::string_view bytes{window_.data() + (offset - window_at_), readable_end - offset};
+  const std::string_view bytes{window_.get() + (offset - window_at_), readable_end - offset};
   const auto record = traffic::parse_record(bytes, salt_);
   if (!record.has_value()) return std::optional<Found>{};
   return std::optional{Found{offset, *record}};

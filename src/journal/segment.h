@@ -9,6 +9,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -89,7 +90,7 @@ class RecordFile {
 
   os::File& file_;
   const uint32_t salt_;
-  std::vector<char> window_;
+  std::unique_ptr<char[]> window_;
   uint64_t window_at_ = 0;
   size_t window_bytes_ = 0;
   bool at_file_end_ = false;  // The file ended in the window, before the `end` it was loaded for.

@@ -17,7 +17,11 @@ void add(std::atomic<uint64_t>& counter, uint64_t count) {
 
 SegmentReader::SegmentReader(os::Files& files, std::string dir, Catalogue& catalogue,
                              size_t bytes_max)
-    : files_(files), dir_(std::move(dir)), catalogue_(catalogue), payloads_(bytes_max) {
+    : files_(files),
+      dir_(std::move(dir)),
+      catalogue_(catalogue),
+      payload_bytes_max_(bytes_max),
+      payloads_(std::make_unique_for_overwrite<char[]>(bytes_max)) {
   WEIR_ASSERT(bytes_max >= traffic::kRecordPayloadBytesMax);
 }
 
@@ -66,12 +70,12 @@ base::Result<bool> SegmentReader::read_extent(const Catalogue::Extent& extent, S
                       record.place.sequence >= read.next;
     if (ours) {
       if (read.records.size() == records_max ||
-          record.payload.size() > payloads_.size() - payload_bytes_) {
+          record.payload.size() > payload_bytes_max_ - payload_bytes_) {
         cursor.end = {read.next, extent.segment, found->offset};
         return true;
       }
       account(cursor, read, record.place.sequence);
-      char* const copy = payloads_.data() + payload_bytes_;
+      char* const copy = payloads_.get() + payload_bytes_;
       if (!record.payload.empty()) std::memcpy(copy, record.payload.data(), record.payload.size());
       payload_bytes_ += record.payload.size();
       read.records.push_back({record.place.sequence, {copy, record.payload.size()}});

@@ -54,7 +54,8 @@ class SegmentReader {
   os::Files& files_;
   const std::string dir_;
   Catalogue& catalogue_;
-  std::vector<char> payloads_;
+  const size_t payload_bytes_max_;
+  const std::unique_ptr<char[]> payloads_;  // Its pages come into being when they are needed.
   size_t payload_bytes_ = 0;
   std::map<Stream, Cursor> cursors_;
 

@@ -43,6 +43,9 @@ class Endpoint {
     connections_.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
+  bool has_room() const {
+    return options_.connections_max == 0 || connections() < options_.connections_max;
+  }
   void unreserve() { connections_.fetch_sub(1, std::memory_order_relaxed); }
   uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
 

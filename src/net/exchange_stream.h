@@ -59,8 +59,9 @@ class ServerStreamHandler {
   virtual ~ServerStreamHandler() = default;
 
   // A piece of the request's body (of the client's bytes, in a tunnel); `last` ends it. Never while
-  // paused. The piece lives until the call returns.
-  virtual void on_request_body(std::string_view piece, bool last) = 0;
+  // paused. Piece and trailers live until the call returns; trailers come with the last piece only.
+  virtual void on_request_body(std::string_view piece, bool last,
+                               std::span<const http::Field> trailers) = 0;
   // No more of the body is there at this moment: a good time to send what has gathered.
   virtual void on_request_pause() = 0;
   // The body's framing is broken, or the client took too long over it: it will never end.
@@ -124,8 +125,12 @@ struct ClientConnection {
   bool has_client_hash = false;
   uint8_t client_ip_bytes = 0;
   std::array<char, 46> client_ip{};  // The same address as text.
+  uint8_t recorded_ip_bytes = 0;
+  std::array<char, 46> recorded_ip{};  // What of it may be recorded, as text.
+  uint8_t recorded_privacy = 0;        // The rule that made recorded_ip.
 
   std::string_view client_ip_text() const { return {client_ip.data(), client_ip_bytes}; }
+  std::string_view recorded_ip_text() const { return {recorded_ip.data(), recorded_ip_bytes}; }
 };
 
 // The gateway, as the codecs see it.
@@ -177,9 +182,12 @@ class ClientStreamHandler {
 class ClientStream {
  public:
   virtual ~ClientStream() = default;
-  // `body` is what of the body is there already; `last` if that is all.
-  virtual void send_request(const RequestStart& start, std::string_view body, bool last) = 0;
-  virtual void send_body(std::string_view piece, bool last) = 0;  // Copied or sent on return.
+  // `body` is what of the body is there already; `last` if that is all. All is copied or sent on
+  // return. Trailers go with the last piece, if the request is chunked.
+  virtual void send_request(const RequestStart& start, std::string_view body, bool last,
+                            std::span<const http::Field> trailers) = 0;
+  virtual void send_body(std::string_view piece, bool last,
+                         std::span<const http::Field> trailers) = 0;
   virtual size_t queued_bytes() const = 0;
   virtual void pause_response() = 0;
   virtual void resume_response() = 0;

@@ -54,7 +54,7 @@ void Http1ClientConnection::close_idle() {
 // ---- Request ----
 
 void Http1ClientConnection::send_request(const RequestStart& start, std::string_view body,
-                                         bool last) {
+                                         bool last, http::Fields trailers) {
   WEIR_ASSERT(handler_ != nullptr);
   request_body_ = start.body;
   request_is_head_ = start.method == "HEAD";
@@ -80,21 +80,23 @@ void Http1ClientConnection::send_request(const RequestStart& start, std::string_
   http::append_end_of_head(out);
   WEIR_ASSERT(!out.failed());
   output_.commit(out.size());
-  append_body(body, last);
+  append_body(body, last, trailers);
   if (state_ != State::active) return;
   arm(last ? timeouts_.first_byte : timeouts_.idle);
   send_queued();
 }
 
-void Http1ClientConnection::send_body(std::string_view piece, bool last) {
-  append_body(piece, last);
+void Http1ClientConnection::send_body(std::string_view piece, bool last, http::Fields trailers) {
+  append_body(piece, last, trailers);
   if (state_ != State::active) return;
   if (last && !head_done_) arm(timeouts_.first_byte);
   send_queued();
 }
 
-void Http1ClientConnection::append_body(std::string_view piece, bool last) {
+void Http1ClientConnection::append_body(std::string_view piece, bool last, http::Fields trailers) {
   WEIR_ASSERT(!request_done_);
+  request_done_ = last;
+  if (write_failed_) return;
   if (request_body_ == http::BodyKind::chunked && !tunnel_) {
     if (!piece.empty()) {
       http::Appender out{{output_.prepare(http::kChunkHeaderBytesMax), http::kChunkHeaderBytesMax}};
@@ -103,11 +105,21 @@ void Http1ClientConnection::append_body(std::string_view piece, bool last) {
       output_.append(piece);
       output_.append(http::kChunkEnd);
     }
-    if (last) output_.append(http::kLastChunk);
+    if (last) append_last_chunk(trailers);
   } else {
     output_.append(piece);
   }
-  request_done_ = last;
+  if (output_.size() >= kQueuedBytesHigh) above_high_ = true;
+}
+
+void Http1ClientConnection::append_last_chunk(http::Fields trailers) {
+  size_t bytes_max = http::kLastChunk.size();
+  for (const http::Field& field : trailers)
+    bytes_max += field.name.size() + field.value.size() + 4;
+  http::Appender out{{output_.prepare(bytes_max), bytes_max}};
+  http::append_last_chunk(out, trailers);
+  WEIR_ASSERT(!out.failed());
+  output_.commit(out.size());
 }
 
 void Http1ClientConnection::send_queued() {
@@ -118,9 +130,9 @@ void Http1ClientConnection::send_queued() {
     if (moved.kind == Moved::Kind::failed) {
       // The upstream may have answered before it closed: what it sent is read first.
       writable_ = false;
+      write_failed_ = true;
       output_.clear();
       if (!readable_ && !peer_closed_) return fail_later(UpstreamFailure::closed);
-      keep_alive_ = false;
       return context_.loop.defer(*this);
     }
     if (moved.kind == Moved::Kind::would_block || moved.bytes < queued.size()) writable_ = false;
@@ -129,7 +141,6 @@ void Http1ClientConnection::send_queued() {
       output_.consume(moved.bytes);
     }
   }
-  if (output_.size() >= kQueuedBytesHigh) above_high_ = true;
   if (tunnel_ && request_done_ && output_.empty() && !shut_down_) {
     shut_down_ = true;
     ::shutdown(socket_.get(), SHUT_WR);
@@ -140,7 +151,10 @@ void Http1ClientConnection::on_writable() {
   const size_t before = output_.size();
   send_queued();
   if (state_ != State::active) return;
-  if (output_.size() != before && !(request_done_ && output_.empty())) arm(timeouts_.idle);
+  if (output_.size() != before) {
+    const bool all_sent = request_done_ && output_.empty();
+    arm(all_sent && !head_done_ ? timeouts_.first_byte : timeouts_.idle);
+  }
   if (above_high_ && output_.size() <= kQueuedBytesLow) {
     above_high_ = false;
     if (handler_ != nullptr) handler_->on_upstream_drained();
@@ -208,7 +222,7 @@ void Http1ClientConnection::read_input() {
     }
     if (moved.kind == Moved::Kind::end_of_stream) return on_end_of_stream();
     if (moved.bytes < room && !peer_closed_) readable_ = false;
-    if (request_done_ && output_.empty()) arm(timeouts_.idle);
+    if (head_done_ && request_done_ && output_.empty()) arm(timeouts_.idle);
     if (fresh) {
       process_new({into, moved.bytes});
     } else {
@@ -310,8 +324,8 @@ void Http1ClientConnection::on_end_of_stream() {
 void Http1ClientConnection::end_response(std::string_view piece, bool bytes_left) {
   ClientStreamHandler* const handler = handler_;
   handler_ = nullptr;
-  const bool reusable =
-      keep_alive_ && request_done_ && output_.empty() && !bytes_left && !peer_closed_ && !failing_;
+  const bool reusable = keep_alive_ && request_done_ && output_.empty() && !bytes_left &&
+                        !peer_closed_ && !failing_ && !write_failed_;
   // Trailers live in the decoder, which a next exchange replaces only after this call.
   const http::Fields trailers = body_.trailers();
   if (reusable) {

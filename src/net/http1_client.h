@@ -68,8 +68,9 @@ class Http1ClientConnection final : public loop::Task, public ClientStream {
   uint32_t endpoint_index = 0;
 
   // ClientStream:
-  void send_request(const RequestStart& start, std::string_view body, bool last) override;
-  void send_body(std::string_view piece, bool last) override;
+  void send_request(const RequestStart& start, std::string_view body, bool last,
+                    http::Fields trailers) override;
+  void send_body(std::string_view piece, bool last, http::Fields trailers) override;
   size_t queued_bytes() const override { return output_.size(); }
   void pause_response() override { paused_ = true; }
   void resume_response() override;
@@ -89,11 +90,11 @@ class Http1ClientConnection final : public loop::Task, public ClientStream {
   size_t process(std::string_view bytes);
   size_t process_head(std::string_view bytes);
   size_t process_body(std::string_view bytes);
-  void on_head();
   void on_end_of_stream();
   void end_response(std::string_view piece, bool bytes_left);
 
-  void append_body(std::string_view piece, bool last);
+  void append_body(std::string_view piece, bool last, http::Fields trailers);
+  void append_last_chunk(http::Fields trailers);
   void send_queued();
   void fail(UpstreamFailure failure);
   void fail_later(UpstreamFailure failure);
@@ -123,7 +124,8 @@ class Http1ClientConnection final : public loop::Task, public ClientStream {
   bool reused_ = false;
   bool above_high_ = false;
   bool processing_ = false;
-  bool failing_ = false;  // fail_later() waits for its turn.
+  bool write_failed_ = false;  // What is left to send is dropped; what was answered is still read.
+  bool failing_ = false;       // fail_later() waits for its turn.
   UpstreamFailure failure_ = UpstreamFailure::closed;
   int interims_ = 0;
 

@@ -5,27 +5,12 @@
 #include <sys/socket.h>
 
 #include "base/assert.h"
-#include "base/fault_point.h"
-#include "http/writer.h"
 #include "net/proxy_protocol.h"
 #include "net/socket.h"
 
 namespace weir::net {
-namespace {
 
 using loop::Ready;
-
-// Pieces up to this size are copied behind the head; larger ones go out from where they are.
-constexpr size_t kCopiedBytesMax = 16 * 1024;
-
-size_t bytes_of(http::Fields fields) {
-  size_t bytes = 0;
-  for (const http::Field& field : fields)
-    bytes += field.name.size() + field.value.size() + 4;
-  return bytes;
-}
-
-}  // namespace
 
 Http1ServerConnection::Http1ServerConnection(LoopContext& context, ServerHandler& handler,
                                              Http1ServerOwner& owner, os::Fd socket,
@@ -56,7 +41,8 @@ base::Status Http1ServerConnection::start() {
 
 void Http1ServerConnection::drain(bool close_idle) {
   keep_alive_ = false;
-  if (close_idle && idle() && !readable_) close();
+  // A request that has arrived but was not reported yet is served, not reset.
+  if (close_idle && idle() && !readable_ && !has_input(socket_.get())) close();
 }
 
 // ---- Input ----
@@ -78,6 +64,7 @@ void Http1ServerConnection::on_ready(uint32_t ready) {
 void Http1ServerConnection::on_turn() {
   if (state_ == State::closed) return;
   if (broken_) return lose(false);
+  budget_spent_ = false;
   if (!input_.empty()) process_kept();
   if (state_ != State::closed) read_input();
 }
@@ -85,9 +72,10 @@ void Http1ServerConnection::on_turn() {
 bool Http1ServerConnection::wants_input() const {
   switch (state_) {
     case State::proxy_header:
-    case State::head:
     case State::lingering:
       return true;
+    case State::head:
+      return !budget_spent_;  // Or requests would gather faster than they are served.
     case State::exchange:
     case State::tunnel:
       return !body_done_ && !body_paused_;
@@ -142,6 +130,7 @@ size_t Http1ServerConnection::process(std::string_view bytes) {
     size_t used = 0;
     if (state_ == State::head) {
       if (requests_ - requests_before == kRequestsPerTurn) {
+        budget_spent_ = true;
         context_.loop.defer(*this);
         break;
       }
@@ -151,7 +140,7 @@ size_t Http1ServerConnection::process(std::string_view bytes) {
     } else if (state_ == State::tunnel) {
       if (body_paused_) break;
       bytes_in_ += rest.size();
-      exchange_->on_request_body(rest, false);
+      exchange_->on_request_body(rest, false, {});
       used = rest.size();
     } else if (state_ == State::proxy_header) {
       used = process_proxy_header(rest);
@@ -188,7 +177,7 @@ size_t Http1ServerConnection::process_head(std::string_view bytes) {
   }
   const auto scanned = scanner_.scan(bytes);
   if (!scanned.ok()) {
-    malformed(scanned.error());
+    malformed(scanned.error(), bytes.size());
     return bytes.size();
   }
   if (!scanned.value()) {
@@ -201,7 +190,7 @@ size_t Http1ServerConnection::process_head(std::string_view bytes) {
   const auto parsed = http::parse_request_head(bytes.substr(0, head_bytes), context_.server.head,
                                                context_.request_head);
   if (!parsed.ok()) {
-    malformed(parsed.error());
+    malformed(parsed.error(), head_bytes);
     return bytes.size();
   }
   begin_exchange(head_bytes);
@@ -224,6 +213,7 @@ void Http1ServerConnection::begin_exchange(size_t head_bytes) {
   bytes_out_ = 0;
   state_ = State::exchange;
   exchange_deadline_ = base::Monotonic::max();
+  write_deadline_ = base::Monotonic::max();
   io_deadline_ =
       body_done_ ? base::Monotonic::max() : context_.loop.now() + context_.server.body_timeout;
   update_deadline();
@@ -231,16 +221,17 @@ void Http1ServerConnection::begin_exchange(size_t head_bytes) {
   WEIR_ASSERT(exchange_ != nullptr || state_ != State::exchange);
 }
 
-void Http1ServerConnection::malformed(http::Malformed kind) {
+void Http1ServerConnection::malformed(http::Malformed kind, size_t bytes) {
   keep_alive_ = false;
   client_is_http_1_0_ = false;
+  framing_lost_ = true;
   body_done_ = true;
   body_paused_ = response_started_ = finishing_ = committed_ = above_high_ = false;
   framing_ = Framing::none;
-  bytes_in_ = input_.size();
+  bytes_in_ = bytes;
   bytes_out_ = 0;
   state_ = State::exchange;
-  exchange_deadline_ = io_deadline_ = base::Monotonic::max();
+  exchange_deadline_ = io_deadline_ = write_deadline_ = base::Monotonic::max();
   ++context_.counts.requests;
   handler_.on_malformed(*this, client_, kind);
 }
@@ -250,7 +241,7 @@ size_t Http1ServerConnection::process_body(std::string_view bytes) {
   const auto step = body_.step(bytes);
   if (!step.ok()) {
     keep_alive_ = false;
-    body_done_ = true;
+    framing_lost_ = body_done_ = true;
     exchange_->on_request_broken(step.error());
     return 0;
   }
@@ -261,7 +252,8 @@ size_t Http1ServerConnection::process_body(std::string_view bytes) {
       body_done_ ? base::Monotonic::max() : context_.loop.now() + context_.server.body_timeout;
   update_deadline();
   if (!step.value().body.empty() || body_done_) {
-    exchange_->on_request_body(step.value().body, body_done_);
+    exchange_->on_request_body(step.value().body, body_done_,
+                               body_done_ ? body_.trailers() : http::Fields{});
   }
   return step.value().consumed;
 }
@@ -275,10 +267,14 @@ void Http1ServerConnection::on_end_of_stream() {
     case State::lingering:
       return close();
     case State::exchange:
-      return lose(false);  // Only a body that is not complete is read in this state.
+      // Only a body that is not complete is read in this state. Where its end no longer matters,
+      // the client still gets the rest of the response.
+      if (!finishing_) return lose(false);
+      body_done_ = true;
+      return;
     case State::tunnel:
       body_done_ = true;
-      return exchange_->on_request_body({}, true);
+      return exchange_->on_request_body({}, true, {});
     case State::closed:
       return;
   }
@@ -286,7 +282,7 @@ void Http1ServerConnection::on_end_of_stream() {
 
 void Http1ServerConnection::pause_body() {
   body_paused_ = true;
-  if (output_.empty()) io_deadline_ = base::Monotonic::max();  // The client is not who is slow.
+  io_deadline_ = base::Monotonic::max();  // The client is not who is slow.
 }
 
 void Http1ServerConnection::resume_body() {
@@ -299,196 +295,7 @@ void Http1ServerConnection::resume_body() {
   context_.loop.defer(*this);
 }
 
-// ---- Output ----
-
-void Http1ServerConnection::interim(int status, http::Fields fields) {
-  if (client_is_http_1_0_ || response_started_ || broken_) return;
-  const size_t bytes_max = bytes_of(fields) + 256;
-  http::Appender out{{output_.prepare(bytes_max), bytes_max}};
-  http::append_status_line(out, status);
-  for (const http::Field& field : fields)
-    http::append_parsed_field(out, field);
-  http::append_end_of_head(out);
-  WEIR_ASSERT(!out.failed());
-  output_.commit(out.size());
-  bytes_out_ += out.size();
-  if (status == 100 && expects_continue_) {
-    expects_continue_ = false;
-    io_deadline_ = context_.loop.now() + context_.server.body_timeout;
-    update_deadline();
-  }
-  send_queued();
-}
-
-void Http1ServerConnection::respond(const ResponseStart& start) {
-  WEIR_ASSERT(!response_started_);
-  response_started_ = true;
-  // Where the next request would begin is not known while this one's body is still coming.
-  if (!body_done_ || context_.draining) keep_alive_ = false;
-  if (start.status == 101) {
-    framing_ = Framing::until_close;
-  } else if (!start.has_body || start.content_length == uint64_t{0}) {
-    framing_ = Framing::none;
-  } else if (start.content_length) {
-    framing_ = Framing::length;
-    body_left_ = *start.content_length;
-  } else {
-    framing_ = client_is_http_1_0_ ? Framing::until_close : Framing::chunked;
-  }
-  if (framing_ == Framing::until_close) keep_alive_ = false;
-  append_head(start);
-  if (framing_ == Framing::until_close) commit(true);
-  if (start.status == 101) {
-    state_ = State::tunnel;
-    body_done_ = body_paused_ = false;
-    io_deadline_ = base::Monotonic::max();
-    update_deadline();
-    context_.loop.defer(*this);  // Bytes that came right after the head have waited for this.
-  }
-}
-
-void Http1ServerConnection::append_head(const ResponseStart& start) {
-  const size_t bytes_max =
-      bytes_of(start.fields) + start.reason.size() + start.upgrade.size() + 256;
-  http::Appender out{{output_.prepare(bytes_max), bytes_max}};
-  http::append_status_line(out, start.status, start.reason);
-  for (const http::Field& field : start.fields)
-    http::append_parsed_field(out, field);
-  if (start.status == 101) {
-    out.append("Connection: upgrade\r\n");
-    http::append_field(out, http::FieldName::upgrade, start.upgrade);
-  } else {
-    if (framing_ == Framing::chunked) {
-      out.append("Transfer-Encoding: chunked\r\n");
-    } else if (start.content_length && start.status != 204) {
-      http::append_field(out, http::FieldName::content_length, *start.content_length);
-    }
-    if (!keep_alive_) {
-      out.append("Connection: close\r\n");
-    } else if (client_is_http_1_0_) {
-      out.append("Connection: keep-alive\r\n");
-    }
-  }
-  http::append_end_of_head(out);
-  WEIR_ASSERT(!out.failed());
-  output_.commit(out.size());
-  bytes_out_ += out.size();
-}
-
-void Http1ServerConnection::send_body(std::string_view piece) {
-  if (piece.empty() || broken_) return;
-  output_.append(tail_);
-  tail_ = {};
-  bytes_out_ += piece.size();
-  if (framing_ == Framing::chunked) {
-    http::Appender out{{output_.prepare(http::kChunkHeaderBytesMax), http::kChunkHeaderBytesMax}};
-    http::append_chunk_header(out, piece.size());
-    output_.commit(out.size());
-    output_.append(piece);
-    output_.append(http::kChunkEnd);
-    bytes_out_ += out.size() + http::kChunkEnd.size();
-    return;
-  }
-  if (framing_ == Framing::length) {
-    WEIR_ASSERT(piece.size() <= body_left_);
-    body_left_ -= piece.size();
-  }
-  if (piece.size() <= kCopiedBytesMax) {
-    output_.append(piece);
-  } else {
-    tail_ = piece;
-  }
-}
-
-void Http1ServerConnection::flush() {
-  send_queued();
-  if (output_.size() >= kQueuedBytesHigh) above_high_ = true;
-}
-
-void Http1ServerConnection::finish(http::Fields trailers) {
-  WEIR_ASSERT(response_started_ && !finishing_);
-  if (framing_ == Framing::chunked && !broken_) {
-    const size_t bytes_max = bytes_of(trailers) + 16;
-    http::Appender out{{output_.prepare(bytes_max), bytes_max}};
-    http::append_last_chunk(out, trailers);
-    WEIR_ASSERT(!out.failed());
-    output_.commit(out.size());
-    bytes_out_ += out.size();
-  }
-  WEIR_ASSERT(framing_ != Framing::length || body_left_ == 0);
-  finishing_ = true;
-  base::fault_point("response.before_commit");
-#if defined(WEIR_COMMIT_AFTER_SEND)  // The broken build that the exactness tests must catch.
-  send_queued();
-  base::fault_point("response.after_commit");
-  if (!committed_) commit(false);
-#else
-  if (!committed_) commit(false);
-  base::fault_point("response.after_commit");
-  send_queued();
-#endif
-  base::fault_point("response.after_send");
-  settle();
-}
-
-void Http1ServerConnection::commit(bool open_ended) {
-  committed_ = true;
-  exchange_->on_commit(bytes_out_, open_ended);
-}
-
-void Http1ServerConnection::abort() {
-  exchange_ = nullptr;
-  send_queued();
-  // Without this, the end of a close-delimited response would look like its proper end.
-  if (framing_ == Framing::until_close && state_ == State::exchange) reset_on_close(socket_.get());
-  close();
-}
-
-void Http1ServerConnection::send_queued() {
-  while (writable_ && !broken_ && !(output_.empty() && tail_.empty())) {
-    iovec pieces[2];
-    size_t count = 0;
-    const std::string_view queued = output_.view();
-    if (!queued.empty()) pieces[count++] = {const_cast<char*>(queued.data()), queued.size()};
-    if (!tail_.empty()) pieces[count++] = {const_cast<char*>(tail_.data()), tail_.size()};
-    const Moved moved = write_some(socket_.get(), pieces, count);
-    if (moved.kind == Moved::Kind::failed) return break_off();
-    if (moved.kind == Moved::Kind::would_block || moved.bytes < queued.size() + tail_.size()) {
-      writable_ = false;
-    }
-    const size_t from_queue = std::min(moved.bytes, queued.size());
-    if (from_queue > 0) output_.consume(from_queue);
-    tail_.remove_prefix(moved.bytes - from_queue);
-    if (!writable_) {
-      io_deadline_ = context_.loop.now() + context_.server.write_timeout;
-      update_deadline();
-    }
-  }
-  output_.append(tail_);
-  tail_ = {};
-}
-
-// The exchange may be inside its own call to us: it hears of the failure in a turn of its own.
-void Http1ServerConnection::break_off() {
-  broken_ = true;
-  output_.clear();
-  tail_ = {};
-  context_.loop.defer(*this);
-}
-
-void Http1ServerConnection::settle() {
-  if (broken_ || state_ == State::closed) return;
-  if (output_.empty() && finishing_) return complete();
-  if (above_high_ && output_.size() <= kQueuedBytesLow) {
-    above_high_ = false;
-    if (exchange_ != nullptr) exchange_->on_drained();
-  } else if (output_.empty() && writable_ && io_deadline_ != base::Monotonic::max() && body_done_ &&
-             state_ == State::exchange) {
-    io_deadline_ =
-        base::Monotonic::max();  // The write deadline, which no longer waits for anything.
-    update_deadline();
-  }
-}
+// ---- Ends ----
 
 void Http1ServerConnection::complete() {
   ServerStreamHandler* const exchange = exchange_;
@@ -521,13 +328,15 @@ void Http1ServerConnection::lose(bool timed_out) {
 }
 
 void Http1ServerConnection::linger() {
-  const bool nothing_unread = body_done_ && !readable_ && input_.empty();
+  const bool nothing_unread =
+      body_done_ && !framing_lost_ && !readable_ && (processing_ || input_.empty());
   if (nothing_unread || (peer_closed_ && body_done_)) return close();
   // Closing with unread bytes makes the kernel send a reset, which can destroy the response before
   // the client has read it. So: say that nothing more comes, and read on for a while.
   state_ = State::lingering;
-  lingered_bytes_ = input_.size();
-  input_.clear();
+  lingered_bytes_ = 0;
+  if (!processing_)
+    input_.clear();  // Else process() is in the middle of it, and discards the rest.
   ::shutdown(socket_.get(), SHUT_WR);
   io_deadline_ = context_.loop.now() + kLingerTime;
   update_deadline();
@@ -551,7 +360,7 @@ void Http1ServerConnection::set_deadline(std::chrono::milliseconds delay) {
 }
 
 void Http1ServerConnection::update_deadline() {
-  const base::Monotonic at = std::min(exchange_deadline_, io_deadline_);
+  const base::Monotonic at = std::min({exchange_deadline_, io_deadline_, write_deadline_});
   if (at == base::Monotonic::max()) {
     context_.loop.clear_deadline(*this);
   } else {
@@ -566,21 +375,21 @@ void Http1ServerConnection::on_deadline() {
     update_deadline();
     return exchange_->on_deadline();
   }
+  if (now >= write_deadline_) return lose(true);
   if (now < io_deadline_) return update_deadline();
   io_deadline_ = base::Monotonic::max();
   switch (state_) {
     case State::head:
-      if (head_started_) return malformed(http::Malformed::incomplete);
+      if (head_started_) return malformed(http::Malformed::incomplete, input_.size());
       return close();
     case State::proxy_header:
     case State::lingering:
       return close();
     case State::exchange:
     case State::tunnel:
-      if (!output_.empty()) return lose(true);
       if (!body_done_) {
         keep_alive_ = false;
-        body_done_ = true;
+        framing_lost_ = body_done_ = true;
         exchange_->on_request_broken(http::Malformed::incomplete);
       }
       return;

@@ -106,7 +106,7 @@ class Http1ServerConnection final : public loop::Task, public ServerStream {
   size_t process_head(std::string_view bytes);
   size_t process_body(std::string_view bytes);
   void begin_exchange(size_t head_bytes);
-  void malformed(http::Malformed kind);
+  void malformed(http::Malformed kind, size_t bytes);
   void on_end_of_stream();
 
   // Output.
@@ -145,13 +145,16 @@ class Http1ServerConnection final : public loop::Task, public ServerStream {
   bool client_is_http_1_0_ = false;
   bool head_started_ = false;  // Some bytes of a head are there.
   bool expects_continue_ = false;
+  bool framing_lost_ = false;  // Nobody knows where a next request would begin.
+  bool budget_spent_ = false;  // kRequestsPerTurn were served in this turn.
   uint32_t requests_ = 0;
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;  // Offered: sent, or about to be.
   uint64_t body_left_ = 0;  // With Framing::length.
   size_t lingered_bytes_ = 0;
   base::Monotonic exchange_deadline_ = base::Monotonic::max();
-  base::Monotonic io_deadline_ = base::Monotonic::max();
+  base::Monotonic io_deadline_ = base::Monotonic::max();     // For the client's next bytes.
+  base::Monotonic write_deadline_ = base::Monotonic::max();  // For progress of what is queued.
 
   http::HeadScanner scanner_;
   http::BodyReader body_;

@@ -19,12 +19,29 @@ class Server::Acceptor final : public loop::Task {
   base::Status start() {
     return server_.context_.loop.watch_listener(listener_.get(), *this, options_.shared);
   }
-  void accept(int accepts_max) { server_.accept_all(listener_.get(), options_, accepts_max); }
+  // False when the process is out of descriptors.
+  bool accept(int accepts_max) {
+    return server_.accept_all(listener_.get(), options_, accepts_max);
+  }
   // The other loops' copies of a shared descriptor keep the socket alive, so closing does not do.
   void stop() { server_.context_.loop.unwatch(listener_.get()); }
 
+  // Out of descriptors: what waits stays in the kernel's queue. The listener is level-triggered, so
+  // watching it meanwhile would spin.
+  void rest() {
+    stop();
+    server_.context_.loop.set_deadline(*this, kRest);
+  }
+
  private:
-  void on_ready(uint32_t /*ready*/) override { accept(kAcceptsPerTurn); }
+  static constexpr std::chrono::milliseconds kRest{100};
+
+  void on_ready(uint32_t /*ready*/) override {
+    if (!accept(kAcceptsPerTurn)) rest();
+  }
+  void on_deadline() override {
+    if (!start().ok()) rest();
+  }
 
   Server& server_;
   os::Fd listener_;
@@ -44,21 +61,21 @@ base::Status Server::listen(os::Fd listener, ListenerOptions options) {
   return {};
 }
 
-void Server::accept_all(int listener, const ListenerOptions& options, int accepts_max) {
+bool Server::accept_all(int listener, const ListenerOptions& options, int accepts_max) {
   for (int i = 0; i < accepts_max; ++i) {
     auto accepted = accept_from(listener);
-    // Out of descriptors: the connection waits in the kernel's queue until one is free.
-    if (!accepted.ok()) return;
+    if (!accepted.ok()) return false;
     std::optional<Accepted> connection = std::move(accepted).value();
-    if (!connection) return;
+    if (!connection) return true;
     const uint32_t before = group_.connections.fetch_add(1, std::memory_order_relaxed);
-    if (before >= group_.connections_max) {
+    if (before >= group_.connections_max.load(std::memory_order_relaxed)) {
       group_.connections.fetch_sub(1, std::memory_order_relaxed);
       group_.refused.fetch_add(1, std::memory_order_relaxed);
       continue;
     }
     place(std::move(connection->socket), connection->peer, options);
   }
+  return true;
 }
 
 void Server::place(os::Fd socket, const SocketAddress& peer, const ListenerOptions& options) {

@@ -30,7 +30,7 @@ struct ServerGroup {
   };
   std::vector<Server*> servers;
   std::unique_ptr<Load[]> loads;
-  uint32_t connections_max = 65536;
+  std::atomic<uint32_t> connections_max{65536};
   std::atomic<uint32_t> connections{0};
   std::atomic<uint64_t> refused{0};  // Over connections_max: closed at once.
 };
@@ -75,7 +75,7 @@ class Server final : public Http1ServerOwner {
   friend class Acceptor;
   class Acceptor;
 
-  void accept_all(int listener, const ListenerOptions& options, int accepts_max);
+  bool accept_all(int listener, const ListenerOptions& options, int accepts_max);
   void place(os::Fd socket, const SocketAddress& peer, const ListenerOptions& options);
   void adopt(os::Fd socket, const SocketAddress& peer, const ListenerOptions& options);
   void on_closed(Http1ServerConnection& connection) override;

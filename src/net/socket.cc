@@ -24,7 +24,7 @@ void set_option(int descriptor, int level, int name, int value) {
 
 bool somebody_listens(const SocketAddress& address) {
   const os::Fd probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-  sockaddr_storage storage;
+  sockaddr_storage storage{};
   const socklen_t bytes = address.to_system(storage);
   return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&storage), bytes) == 0 ||
          errno == EAGAIN;
@@ -48,7 +48,7 @@ base::Result<SocketAddress> prove_free(const SocketAddress& address) {
   if (!socket.valid()) return listen_error(errno);
   set_option(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   if (address.family() == AF_INET6) set_option(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
-  sockaddr_storage storage;
+  sockaddr_storage storage{};
   const socklen_t bytes = address.to_system(storage);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&storage), bytes) != 0) {
     return listen_error(errno);
@@ -67,7 +67,7 @@ base::Result<os::Fd> listen_on(const SocketAddress& address, PortSharing sharing
     if (sharing == PortSharing::reuse) set_option(socket.get(), SOL_SOCKET, SO_REUSEPORT, 1);
     if (address.family() == AF_INET6) set_option(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   }
-  sockaddr_storage storage;
+  sockaddr_storage storage{};
   const socklen_t bytes = address.to_system(storage);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&storage), bytes) != 0 ||
       ::listen(socket.get(), kBacklog) != 0) {
@@ -83,7 +83,7 @@ base::Result<os::Fd> connect_to(const SocketAddress& address) {
   os::Fd socket{::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!socket.valid()) return failed(errno);
   if (address.is_ip()) set_option(socket.get(), IPPROTO_TCP, TCP_NODELAY, 1);
-  sockaddr_storage storage;
+  sockaddr_storage storage{};
   const socklen_t bytes = address.to_system(storage);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&storage), bytes) != 0 &&
       errno != EINPROGRESS) {
@@ -139,6 +139,11 @@ Moved read_some(int descriptor, char* into, size_t bytes_max) {
     if (errno == EAGAIN || errno == EWOULDBLOCK) return {Moved::Kind::would_block};
     return {Moved::Kind::failed};
   }
+}
+
+bool has_input(int descriptor) {
+  char byte = 0;
+  return ::recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 Moved write_some(int descriptor, const iovec* pieces, size_t count) {

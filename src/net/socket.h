@@ -48,10 +48,11 @@ void reset_on_close(int descriptor);  // close() sends RST, so the peer cannot t
 // end_of_stream.
 struct Moved {
   enum class Kind : uint8_t { bytes, would_block, end_of_stream, failed };
-  Kind kind;
+  Kind kind = Kind::failed;
   size_t bytes = 0;
 };
 Moved read_some(int descriptor, char* into, size_t bytes_max);
+bool has_input(int descriptor);  // Bytes, or the end, can be read at once.
 Moved write_some(int descriptor, const iovec* pieces, size_t count);
 
 }  // namespace weir::net

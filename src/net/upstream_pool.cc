@@ -29,7 +29,12 @@ base::Result<ClientStream*> UpstreamPool::acquire(Endpoint& endpoint, ClientStre
     per_endpoint.idle.pop_back();
     return &connection->begin(handler, timeouts);
   }
-  if (!endpoint.try_reserve()) {
+  bool reserved = endpoint.try_reserve();
+  if (!reserved && !per_endpoint.idle.empty()) {  // Not one at rest, it was said.
+    per_endpoint.idle.front()->close_idle();
+    reserved = endpoint.try_reserve();
+  }
+  if (!reserved) {
     return base::Error{base::ErrorCode::limit_exceeded, base::Origin::self,
                        base::Retry::with_backoff, 0, "connections to upstream"};
   }
@@ -52,6 +57,11 @@ base::Result<ClientStream*> UpstreamPool::acquire(Endpoint& endpoint, ClientStre
   return &connections_.back()->begin(handler, timeouts);
 }
 
+bool UpstreamPool::has_room(const Endpoint& endpoint) const {
+  if (endpoint.has_room()) return true;
+  return endpoint.index() < endpoints_.size() && !endpoints_[endpoint.index()].idle.empty();
+}
+
 void UpstreamPool::on_established(Http1ClientConnection& connection) {
   endpoints_[connection.endpoint_index].endpoint->on_success();
 }
@@ -63,6 +73,21 @@ void UpstreamPool::on_idle(Http1ClientConnection& connection) {
     return connection.close_idle();
   }
   if (per_endpoint.idle.size() > idle_max_) per_endpoint.idle.front()->close_idle();
+  if (per_endpoint.endpoint->options().connections_max != 0 && !sharing_) {
+    sharing_ = true;
+    share_.set(kShareEvery);
+  }
+}
+
+void UpstreamPool::share() {
+  sharing_ = false;
+  for (PerEndpoint& per_endpoint : endpoints_) {
+    if (per_endpoint.idle.empty() || per_endpoint.endpoint->options().connections_max == 0)
+      continue;
+    if (per_endpoint.endpoint->wanted()) per_endpoint.idle.front()->close_idle();
+    sharing_ = sharing_ || !per_endpoint.idle.empty();
+  }
+  if (sharing_) share_.set(kShareEvery);
 }
 
 void UpstreamPool::on_closed(Http1ClientConnection& connection, bool connect_failed) {

@@ -16,12 +16,19 @@
 
 namespace weir::net {
 
+// Where an endpoint's connections are limited, one at rest here can be what an exchange of another
+// loop waits for: such connections are looked after every kShareEvery.
+//
 // Ownership: owns its connections; borrows the context and the endpoints, which must outlive it.
 // Threading: home loop only.
-// Limits: idle_max connections at rest per endpoint; the endpoint's own connections_max, node-wide.
+// Limits: set_idle_max() connections at rest per endpoint; the endpoint's own connections_max,
+// node-wide.
 class UpstreamPool final : public Http1ClientOwner {
  public:
-  UpstreamPool(LoopContext& context, size_t idle_max) : context_(context), idle_max_(idle_max) {}
+  static constexpr std::chrono::milliseconds kShareEvery{16};
+
+  explicit UpstreamPool(LoopContext& context)
+      : context_(context), share_(context.loop, [this] { share(); }) {}
   ~UpstreamPool() override;
   UpstreamPool(const UpstreamPool&) = delete;
   UpstreamPool& operator=(const UpstreamPool&) = delete;
@@ -32,6 +39,12 @@ class UpstreamPool final : public Http1ClientOwner {
   //   once).
   base::Result<ClientStream*> acquire(Endpoint& endpoint, ClientStreamHandler& handler,
                                       const ClientTimeouts& timeouts, bool fresh_only);
+
+  // In force for connections that come to rest from now on.
+  void set_idle_max(size_t idle_max) { idle_max_ = idle_max; }
+  // Whether acquire() would find a connection at rest or be allowed another one, as far as is
+  // known.
+  bool has_room(const Endpoint& endpoint) const;
 
   // Closes what is at rest, of every endpoint. At shutdown, and when the configuration changed.
   void close_idle();
@@ -47,11 +60,14 @@ class UpstreamPool final : public Http1ClientOwner {
   void on_idle(Http1ClientConnection& connection) override;
   void on_closed(Http1ClientConnection& connection, bool connect_failed) override;
   PerEndpoint& of(Endpoint& endpoint);
+  void share();
 
   LoopContext& context_;
-  const size_t idle_max_;
+  size_t idle_max_ = 128;
   std::vector<PerEndpoint> endpoints_;                               // By Endpoint::index().
   std::vector<std::unique_ptr<Http1ClientConnection>> connections_;  // By pool_index.
+  loop::Alarm share_;
+  bool sharing_ = false;  // share_ is set.
 };
 
 }  // namespace weir::net

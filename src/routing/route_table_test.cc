@@ -15,16 +15,17 @@ namespace {
 thread_local uint64_t allocations = 0;  // NOLINT: counted by the operators below.
 }  // namespace
 
-void* operator new(size_t bytes) {
+// Not inlined: g++ would warn about malloc() memory that a visible delete gives to free().
+[[gnu::noinline]] void* operator new(size_t bytes) {
   ++allocations;
   void* memory = std::malloc(bytes == 0 ? 1 : bytes);
   if (memory == nullptr) std::abort();
   return memory;
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
 }
-void operator delete(void* memory, size_t /*bytes*/) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, size_t /*bytes*/) noexcept {
   std::free(memory);
 }
 

@@ -127,19 +127,21 @@ base::Status Database::configure() {
   sqlite3_db_config(connection_, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
   sqlite3_db_config(connection_, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
   // No memory mapping: an I/O error under it would be a SIGBUS.
-  WEIR_TRY(execute(
-      fmt::format("PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;"
-                  "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -{};",
-                  options_.cache_bytes / 1024)));
+  WEIR_TRY(
+      execute(fmt::format("PRAGMA mmap_size = 0; PRAGMA foreign_keys = OFF;"
+                          "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -{};",
+                          options_.cache_bytes / 1024)));
   if (options_.access == Access::query_only) {
     sqlite3_db_config(connection_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-    WEIR_TRY(execute("PRAGMA query_only = ON"));
+    // What a query sorts may be larger than memory.
+    WEIR_TRY(execute("PRAGMA query_only = ON; PRAGMA temp_store = FILE"));
     // Fails here, and not in the middle of a query, when the file is no database.
     return execute("SELECT count(*) FROM sqlite_schema");
   }
   // secure_delete: Debian compiles it on, and it would overwrite every row that clean-up removes.
   WEIR_TRY(execute(fmt::format(
-      "PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF; PRAGMA journal_size_limit = {};",
+      "PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF; PRAGMA temp_store = MEMORY;"
+      "PRAGMA journal_size_limit = {};",
       options_.wal_bytes_max)));
   WEIR_TRY(use_write_ahead_log());
   sqlite3_wal_hook(

@@ -11,14 +11,14 @@
 
 namespace weir::http::internal {
 
-enum ByteClass : uint8_t {
-  kToken = 1,       // tchar
-  kTarget = 2,      // May stand in a request target: no space, control character or '#'.
-  kUnreserved = 4,  // Letters, digits, "-._~".
-  kHost = 8,        // Unreserved.
-  kPathPlain = 16,  // pchar but '%', and '/': stands in a path as it is.
-  kDigit = 32,
-};
+// Bits, which a byte may have several of.
+using ByteClass = uint8_t;
+inline constexpr ByteClass kToken = 1;   // tchar
+inline constexpr ByteClass kTarget = 2;  // Stands in a request target: no space, control or '#'.
+inline constexpr ByteClass kUnreserved = 4;  // Letters, digits, "-._~".
+inline constexpr ByteClass kHost = 8;        // The same, in a host name.
+inline constexpr ByteClass kPathPlain = 16;  // pchar but '%', and '/': stands in a path as it is.
+inline constexpr ByteClass kDigit = 32;
 
 constexpr bool is_alpha(unsigned byte) {
   return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');

@@ -171,10 +171,13 @@ void World::consume(size_t records_max) {
 }
 
 void World::consume_all() {
-  for (int rounds = 0; rounds < 50; ++rounds) {
+  // Quiet rounds in a row: both sides of every collector had their turn.
+  for (int quiet = 0; quiet < 4; ++quiet) {
+    const auto before = std::pair(positions, generations);
     settle();
     consume();
     if (::testing::Test::HasFatalFailure()) return;
+    if (before != std::pair(positions, generations)) quiet = 0;
     clock.advance(options.collector_interval);
   }
 }
@@ -188,6 +191,48 @@ void World::check(Must must) const {
                                   << " loop " << fate.stream.loop;
     }
   }
+}
+
+// A life of a node with everything in it: several loops, rotation of segments, a kill, a full ring,
+// a start with old rings, deletion, a shutdown.
+void live(World& world) {
+  const auto commit = [&world](int count, size_t padding = 0) {
+    for (int i = 0; i < count; ++i)
+      world.commit(static_cast<uint16_t>(i % 2), padding);
+  };
+  const auto dead = [&world] { return world.files.injected() && !world.running(); };
+  if (!world.start()) return;
+  commit(20);
+  world.step();
+  commit(10);
+  world.consume();
+  world.step();
+  for (int i = 0; i < 12; ++i) {
+    commit(150, 200);  // About 25 KiB a loop: the segment is full after a few rounds.
+    world.step();
+    if (i % 4 == 0) world.consume(100);
+  }
+  commit(700, 200);  // More than the ring holds.
+  world.kill();
+  if (dead() || !world.start()) return;
+  commit(30);
+  for (int i = 0; i < 12; ++i) {
+    world.step();
+    world.consume();
+    commit(5);
+  }
+  if (!world.shut_down()) return;
+  if (!world.start()) return;
+  commit(10);
+  world.step();
+  world.step();
+  world.consume();
+}
+
+uint64_t operations_of_a_life() {
+  World world;
+  live(world);
+  return world.files.operations();
 }
 
 }  // namespace weir::journal::testing

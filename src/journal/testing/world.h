@@ -76,4 +76,9 @@ class World {
   std::vector<std::map<uint64_t, uint64_t>> sequences_;
 };
 
+// A life of a node with everything in it: several loops, rotation of segments, a kill, a full ring,
+// a start with old rings, deletion, a shutdown. It ends early when the journal cannot be opened.
+void live(World& world);
+uint64_t operations_of_a_life();  // File operations of one without faults.
+
 }  // namespace weir::journal::testing

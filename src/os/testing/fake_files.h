@@ -93,6 +93,7 @@ class FakeFiles final : public Files {
     int links = 0;
     int open = 0;
     bool mapped = false;
+    bool from_kernel = false;
   };
   struct NameChange {
     std::string name;
