@@ -38,13 +38,10 @@ int authorize(void* refused, int action, const char* first, const char* second, 
     case SQLITE_PRAGMA:
       allowed = std::find(kPragmas.begin(), kPragmas.end(), first) != kPragmas.end();
       break;
-<<<<<<< HEAD
-=======
     case SQLITE_UPDATE:
       // Asked when a pragma is used as a table; SQLite refuses a real UPDATE of it by itself.
       allowed = std::string_view{first} == "sqlite_master";
       break;
->>>>>>> store
     default:
       break;
   }

@@ -79,11 +79,8 @@ TEST_F(QueryTest, EverythingButReadingIsRefusedInOneSentence) {
     EXPECT_EQ(outcome.status.error().code, ErrorCode::invalid_input) << sql << outcome.message;
     EXPECT_EQ(outcome.message, "only one statement that reads is allowed, such as SELECT");
   }
-<<<<<<< HEAD
-=======
   EXPECT_EQ(run("UPDATE sqlite_master SET sql = ''").message,
             "table sqlite_master may not be modified");
->>>>>>> store
   EXPECT_EQ(writer.query_int("SELECT count(*) FROM paths").value(), 3);
 }
 
@@ -95,15 +92,9 @@ TEST_F(QueryTest, MoreThanOneStatementIsRefused) {
 }
 
 TEST_F(QueryTest, WrongSqlIsExplained) {
-<<<<<<< HEAD
-  const QueryOutcome outcome = run("SELECT nothing FROM paths");
-  ASSERT_FALSE(outcome.status.ok());
-  EXPECT_EQ(outcome.message, "no such column: nothing");
-=======
   const QueryOutcome outcome = run("SELECT missing FROM paths");
   ASSERT_FALSE(outcome.status.ok());
   EXPECT_EQ(outcome.message, "no such column: missing");
->>>>>>> store
 }
 
 TEST_F(QueryTest, SchemaPragmasAndExplainAreAllowed) {
