@@ -77,7 +77,9 @@ int Node::run() {
     return 1;
   }
   recording_->start();
-  data_plane_->start(endpoints_.build(config_, ++version_, addresses_));
+  const auto snapshot = endpoints_.build(config_, ++version_, addresses_);
+  prober_->watch(*snapshot);
+  data_plane_->start(snapshot);
   resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
   watch_alarm_->set(kAlarmLook);
   start_ms_ = std::chrono::ceil<milliseconds>(clock_.monotonic() - options_.started).count();
@@ -199,6 +201,7 @@ bool Node::open_control() {
 bool Node::open_admin() {
   declare_metrics();
   admin_context_ = std::make_unique<net::LoopContext>(*loop_);
+  prober_ = std::make_unique<gateway::HealthProber>(*admin_context_);
   admin_ = std::make_unique<admin::AdminServer>(
       *admin_context_, admin::AdminServer::Pages{.health_path = config_->health_path,
                                                  .metrics = [this] { return metrics_.render(); }});
@@ -222,8 +225,9 @@ bool Node::open_admin() {
 
 void Node::publish(std::shared_ptr<const config::Config> config) {
   config_ = std::move(config);
-  const auto stalled =
-      data_plane_->publish(endpoints_.build(config_, ++version_, addresses_), kPublishPatience);
+  const auto snapshot = endpoints_.build(config_, ++version_, addresses_);
+  prober_->watch(*snapshot);
+  const auto stalled = data_plane_->publish(snapshot, kPublishPatience);
   admin_->set_health_path(config_->health_path);
   for (const uint32_t index : stalled) {
     logger_->log(base::LogLevel::error,

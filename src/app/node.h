@@ -21,6 +21,7 @@
 #include "base/logger.h"
 #include "config/load.h"
 #include "gateway/endpoint_table.h"
+#include "gateway/health_prober.h"
 #include "metrics/registry.h"
 #include "net/server.h"
 #include "os/clock.h"
@@ -104,6 +105,7 @@ class Node {
   std::unique_ptr<loop::Loop> loop_;  // The control loop, of the thread that called run().
   metrics::Registry metrics_;
   std::unique_ptr<net::LoopContext> admin_context_;
+  std::unique_ptr<gateway::HealthProber> prober_;  // On admin_context_.
   net::ServerGroup admin_group_;
   std::unique_ptr<admin::AdminServer> admin_;
   std::unique_ptr<net::Server> admin_server_;
