@@ -118,6 +118,9 @@ void Node::declare_journal_metrics() {
                  sum += ring.degraded;
                return number(sum);
              });
+}
+
+void Node::declare_consumer_metrics() {
   metrics_.collect(
       "weir_consumed_total", "Events committed to the database by this process.", Kind::counter,
       [this](const Emit& emit) { emit({}, number(recording_->consumer_report().events)); });
