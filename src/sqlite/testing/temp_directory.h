@@ -1,6 +1,7 @@
 #pragma once
-// A directory of its own for one test, removed with everything in it. In memory where the system has
-// a place for that: these tests sync thousands of times, and what a kill leaves is the same there.
+// A directory of its own for one test, removed with everything in it. In memory where the system
+// has a place for that: these tests sync thousands of times, and what a kill leaves is the same
+// there.
 
 #include <cstdlib>
 #include <filesystem>
