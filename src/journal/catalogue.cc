@@ -178,7 +178,9 @@ void Catalogue::release(Stream stream, uint64_t through) {
   const base::MutexLock lock{mutex_};
   const auto it = streams_.find(stream);
   if (it == streams_.end()) return;
-  it->second.released = std::max(it->second.released, std::min(through, it->second.last));
+  // Also beyond `last`: recovery may not have read the segments yet that hold these records, and
+  // the consumer does not say it again.
+  it->second.released = std::max(it->second.released, through);
 }
 
 }  // namespace weir::journal

@@ -100,5 +100,23 @@ TEST(SegmentJournalTest, AShutdownLeavesNoRing) {
   world.check(World::Must::all);
 }
 
+// The consumer says how far the database is as soon as it knows a stream, and not again.
+TEST(SegmentJournalTest, RemembersAReleaseFromBeforeOldSegmentsWereRead) {
+  World world;
+  ASSERT_TRUE(world.start());
+  for (int i = 0; i < 10; ++i)
+    world.commit(0);
+  world.step();
+  world.consume();
+  world.kill();
+  ASSERT_TRUE(world.start());
+  const Stream old{1, 0};
+  ASSERT_EQ(world.positions[old], 10U);
+  ASSERT_TRUE(world.journal->release(old, world.positions[old]).ok());
+  world.settle();
+  EXPECT_EQ(world.journal->status().backlog_records, 0U);
+  EXPECT_EQ(files_in(world, "data/journal/segment-00000001"), 0U);
+}
+
 }  // namespace
 }  // namespace weir::journal
