@@ -68,6 +68,7 @@ class Node:
             file.write("\n".join(text).replace("{dir}", self.dir) + "\n")
 
     def start(self, fault=None):
+        assert not self.alive(), "the last one still runs"
         environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
         environment.pop("WEIR_FAULT", None)
         if fault:
