@@ -93,13 +93,22 @@ class WalkTest(unittest.TestCase):
         There are as many rings to delete as there are loops."""
         node, ledger = self.node(workers=PASSES), Ledger()
         for n in range(1, PASSES + 1):
-            for _ in range(n if "delete" in point else 0):  # So that there is enough to delete.
-                self.kill_at(node, ledger, "consumer.before_commit:1")
+            if "segment_delete" in point:
+                self.leave_segments(node, ledger, n)
             self.kill_at(node, ledger, f"{point}:{n}")
         ledger.epoch += 1
         node.start_and_wait()
         self.assertTrue(Script(node.port, ledger).run())
         self.finish(node, ledger, f"killed at {point}", ledger.epoch)
+
+    def leave_segments(self, node, ledger, count):
+        """Kills before anything is consumed, until there are so many segments to delete."""
+        for _ in range(4 * count):
+            names = os.listdir(os.path.join(node.data, "journal")) if ledger.epoch else []
+            if sum(name.startswith("segment-") for name in names) >= count:
+                return
+            self.kill_at(node, ledger, "consumer.before_commit:1")
+        self.fail(f"no {count} segments are left")
 
     def kill_at(self, node, ledger, fault):
         ledger.epoch += 1
