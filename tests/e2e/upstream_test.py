@@ -387,7 +387,7 @@ timeouts = { connect = "200ms" }
             six, local = Upstream(socket.AF_INET6), Upstream(path=os.path.join(folder, "up"))
             self.addCleanup(six.close)
             self.addCleanup(local.close)
-            six_port, other = harness.free_port(socket.AF_INET6), harness.free_port()
+            six_port, other = harness.free_port(), harness.free_port()
             weir = self.start(f"""
 [listen]
 traffic = ["{{traffic}}", "[::1]:{six_port}", "127.0.0.1:{other}", "unix:{folder}/in"]

@@ -10,9 +10,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from ports import free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WEIR = os.environ.get("WEIR", os.path.join(ROOT, "build", "dev", "weir"))
@@ -27,12 +32,6 @@ def fast_binary():
     newest = max(os.stat(os.path.join(folder, name)).st_mtime
                  for folder, _, names in os.walk(os.path.join(ROOT, "src")) for name in names)
     return release if os.stat(release).st_mtime > newest else WEIR
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for(condition, what, patience=PATIENCE):
