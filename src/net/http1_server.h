@@ -50,7 +50,10 @@ class Http1ServerConnection final : public loop::Task, public ServerStream {
  public:
   static constexpr int kRequestsPerTurn = 16;
   static constexpr int kReadsPerTurn = 4;
-  static constexpr size_t kLingerBytesMax = 256 * 1024;
+  // More than the kernels on both sides hold of an upload that the client has not stopped yet:
+  // closing before that resets the connection, and a client that notices the reset while it sends
+  // never reads the response. Source: net.ipv4.tcp_wmem and tcp_rmem, 4 and 6 MiB at the most.
+  static constexpr size_t kLingerBytesMax = 16 * 1024 * 1024;
   static constexpr std::chrono::milliseconds kLingerTime{2000};
 
   struct Options {
