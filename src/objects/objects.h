@@ -109,14 +109,14 @@ class Object {
 struct Listed {
   std::string key;
   uint64_t bytes = 0;
-  std::string etag;  // Empty: the object is damaged; head() says how. Its other fields are unset.
+  std::string etag;  // Empty: the object cannot be read; head() says why. Other fields are unset.
   base::Wall modified{};
 };
 
 struct Listing {
   std::vector<Listed> objects;  // Ascending by the bytes of their keys.
   bool complete = true;         // False: ask again after the last key.
-  size_t unreadable = 0;  // Objects in the store, of any prefix, too damaged to know their keys.
+  size_t unreadable = 0;        // Objects in the store, of any prefix, whose keys cannot be read.
 };
 
 // Ownership: the composition root owns it; it outlives its Uploads and Objects.
