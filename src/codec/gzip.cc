@@ -4,7 +4,7 @@
 #include <cstring>
 #include <limits>
 
-#define ZLIB_CONST
+#define ZLIB_CONST  // NOLINT(readability-identifier-naming): zlib chose the name.
 #include <zlib.h>
 
 #include "base/assert.h"
