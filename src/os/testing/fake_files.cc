@@ -45,7 +45,7 @@ class FakeFile final : public File {
     }
     if (offset >= inode_.cache.size()) return size_t{0};
     const size_t bytes = std::min<uint64_t>(out.size(), inode_.cache.size() - offset);
-    std::memcpy(out.data(), inode_.cache.data() + offset, bytes);
+    if (bytes > 0) std::memcpy(out.data(), inode_.cache.data() + offset, bytes);
     return bytes;
   }
   base::Status write_at(uint64_t offset, std::string_view bytes) override {
