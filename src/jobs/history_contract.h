@@ -12,6 +12,7 @@
 
 namespace weir::jobs {
 
+// Threading: one thread at a time.
 template <typename Fixture>
 class HistoryContract : public ::testing::Test {
  public:

@@ -68,8 +68,11 @@ milliseconds Scheduler::step() {
   log_.write_waiting();
   read_history(now);
   queue_due(now);
-  const std::optional<Waiting> next = take_next();
-  if (next) run(*next);
+  std::optional<Waiting> next = take_next();
+  if (next) {
+    catch_later_times(*next);
+    run(*next);
+  }
   publish();
   return next ? milliseconds{0} : idle_wait(now);
 }
@@ -156,6 +159,17 @@ std::optional<Scheduler::Waiting> Scheduler::take_next() {
   live_[next.job].phase = Phase::running;
   cancel_.store(next.cancelled, std::memory_order_relaxed);
   return next;
+}
+
+// A run that waited stands for all the times that came meanwhile.
+void Scheduler::catch_later_times(Waiting& next) {
+  std::optional<Timetable>& timetable = entries_[next.job].timetable;
+  if (next.trigger == Trigger::manual || !timetable) return;
+  const std::optional<Timetable::Due> due = timetable->due(clock_.wall());
+  if (!due) return;
+  timetable->take(due->scheduled);
+  next.scheduled = due->scheduled;
+  next.trigger = Trigger::schedule;
 }
 
 void Scheduler::run(const Waiting& next) {

@@ -7,9 +7,9 @@
 //
 // One thread runs all jobs, so no two ever overlap: neither two runs of one job, nor archive and
 // clean-up, whose order matters. What becomes due at the same moment is queued by scheduled time,
-// then in the order of add(). A job whose time comes while another one runs is run late; whose time
-// comes while it runs itself is not run again: that is recorded as `skipped`, once for all the
-// times that came, with the last of them.
+// then in the order of add(). A job whose time comes while another one runs is run late, once, for
+// the last of the times that came; whose time comes while it runs itself is not run again: that is
+// recorded as `skipped`, once for all the times that came, with the last of them.
 //
 // After downtime, a job whose last scheduled time has no run that ended is run once, as `catch_up`.
 // A run that was cut short by the end of the process is marked `interrupted` at the next start and
@@ -152,6 +152,7 @@ class Scheduler {
   static void adopt(Timetable& timetable, const std::vector<JobRun>& past, base::Wall now);
   void queue_due(base::Wall now);
   std::optional<Waiting> take_next();
+  void catch_later_times(Waiting& next);
   void run(const Waiting& next);
   base::Result<std::string> work(const Waiting& next);
   void judge(JobRun& run, const base::Result<std::string>& result);

@@ -219,6 +219,22 @@ TEST(SchedulerTest, JobsNeverOverlapAndALateOneRunsAfterTheOther) {
   EXPECT_EQ(iso(late.started), "2025-10-15T03:30");
 }
 
+TEST(SchedulerTest, AJobThatWaitedRunsOnceForAllTheTimesThatCame) {
+  SettledRig rig;
+  rig.add("archive", "0 2 * * *");
+  rig.add("snapshot", "*/10 * * * *");
+  rig.settle_past();
+  rig.live(minutes{59});
+  rig.take_ran();
+  rig.work["archive"] = [&rig](JobContext&) -> base::Result<std::string> {
+    rig.clock.advance(minutes{25});
+    return std::string{};
+  };
+  rig.live(minutes{27});
+  EXPECT_EQ(rig.take_ran(),
+            (Lines{"archive 2025-10-15T02:00 schedule", "snapshot 2025-10-15T02:20 schedule"}));
+}
+
 TEST(SchedulerTest, AClockThatStepsBackAnHourRepeatsNothing) {
   SettledRig rig;
   rig.add("snapshot", "*/10 * * * *");
