@@ -78,7 +78,7 @@ struct TrafficMonitorOptions {
 
 // Ownership: borrows the clock.
 // Threading: any thread; restore() before any other thread knows the monitor. observe() is meant
-//   for the consumer thread: some 0.2 µs under a mutex that others hold for as long as it takes to
+//   for the consumer thread: some 0.3 µs under a mutex that others hold for as long as it takes to
 //   copy a view or an image (under 1 ms).
 // Limits: the current window and kHistoryWindows others, those without requests not kept;
 //   PathCounts for the current one. An event of a window that finds no place is in the total only.
