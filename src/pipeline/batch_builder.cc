@@ -98,6 +98,7 @@ base::Status BatchBuilder::add_event(const Input& input, const Item& item) {
 
   Batch::Advance& advance = advance_of(input, item.source);
   stats::Accounted& day = day_of(codec::unix_day_of_ms(ms)).accounted;
+  bool detail = false;
   if (has(event, EventFlag::kTotalsOnly)) {
     ++advance.accounted.totals_only;
     ++day.totals_only;
@@ -107,12 +108,14 @@ base::Status BatchBuilder::add_event(const Input& input, const Item& item) {
   } else {
     ++advance.accounted.inserted;
     ++day.inserted;
-    events_.push_back({.seq = input.next_seq + events_.size(),
-                       .stream = advance_index_[item.source] - 1,
-                       .path = hours_[row].path,
-                       .sequence = item.sequence,
-                       .event = &event});
+    detail = true;
   }
+  events_.push_back({.seq = input.next_seq + events_.size(),
+                     .stream = advance_index_[item.source] - 1,
+                     .path = hours_[row].path,
+                     .sequence = item.sequence,
+                     .event = &event,
+                     .detail = detail});
   return {};
 }
 

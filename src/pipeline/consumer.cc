@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "codec/iso_time.h"
+
 namespace weir::pipeline {
 namespace {
 
@@ -44,6 +46,7 @@ Consumer::Step Consumer::step(Close close) {
   if (const base::Status prepared = prepare(); !prepared.ok()) return stumble(prepared.error());
   if (const base::Status merged = merge_degraded(); !merged.ok()) return stumble(merged.error());
   if (!intake_.full()) fill();
+  if (const base::Status derived = derive(close); !derived.ok()) return stumble(derived.error());
   if (intake_.empty()) return idle();
 
   const base::Monotonic due = opened_at_ + options_.batch_wait;
@@ -239,6 +242,29 @@ base::Status Consumer::merge_side(const journal::DegradedSide& side) {
   return {};
 }
 
+// A slice at a time, between batches: at the interval, when an hour has ended, and when asked to.
+base::Status Consumer::derive(Close close) {
+  const base::Monotonic now = clock_.monotonic();
+  const int64_t hour = codec::unix_hour_of_ms(base::unix_ms(clock_.wall()));
+  const bool flush = flush_requested_ || now >= derive_at_ || hour != derive_hour_ ||
+                     (close == Close::now && intake_.empty());
+  if (!flush && !deriving_ && !committed_since_derive_) return {};
+  const bool done = WEIR_TRY(stats_.derive(flush ? stats::Flush::yes : stats::Flush::no));
+  if (flush) {
+    flush_requested_ = false;
+    derive_at_ = now + options_.derive_interval;
+    derive_hour_ = hour;
+  }
+  committed_since_derive_ = false;
+  flushing_ = flushing_ || flush;
+  deriving_ = !done;
+  if (done && flushing_) {
+    flushing_ = false;
+    ++report_.flushes;
+  }
+  return {};
+}
+
 void Consumer::snapshot_if_due() {
   const base::Monotonic now = clock_.monotonic();
   if (!snapshot_schedule_.due(now, clock_.wall())) return;
@@ -285,6 +311,7 @@ Consumer::Step Consumer::idle() {
     logger_.log(LogLevel::info, "the journal can be read again");
     report_.journal_alarm.clear();
   }
+  if (deriving_) return {.drained = false, .wait = {}};
   return {.drained = drained && readable, .wait = options_.poll};
 }
 

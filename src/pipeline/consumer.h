@@ -58,6 +58,8 @@ struct ConsumerOptions {
   std::chrono::milliseconds retry_max{5'000};
   std::chrono::milliseconds degraded_poll{1'000};
   std::chrono::milliseconds heartbeat{10'000};  // When there is nothing to do.
+  // How long sketches and client rows gather before they are written; a start folds that much again.
+  std::chrono::milliseconds derive_interval{10'000};
   PathBook::Limits paths;
   SnapshotSchedule::Rules snapshots;
   uint64_t hash_seed = 0;  // Must not be known outside: see stats/seeded_hash.h.
@@ -73,6 +75,7 @@ struct ConsumerReport {
   uint64_t store_failures = 0;
   uint64_t snapshots = 0;
   uint64_t snapshot_failures = 0;
+  uint64_t flushes = 0;  // Times that everything derived was in the database.
   std::string store_alarm;    // Empty: the last commit succeeded.
   std::string journal_alarm;  // Empty: all streams can be read.
 };
@@ -103,6 +106,10 @@ class Consumer {
   // Does one thing: reads and commits at most one batch, or some housekeeping. Call it again and
   // again. Blocks for the disk, for one batch at most.
   Step step(Close close = Close::when_due);
+
+  // Writes what is derived (stats.h) as of now, in the steps that follow, for other readers of the
+  // database.
+  void request_flush() { flush_requested_ = true; }
 
   // Publishes a snapshot in the next step that has the time.
   void request_snapshot() { snapshot_schedule_.request(); }
@@ -146,6 +153,7 @@ class Consumer {
   void raise_journal_alarm(const base::Error& error, journal::Stream stream);
   void count(const stats::Batch& batch);
 
+  base::Status derive(Close close);
   base::Status merge_degraded();
   base::Status merge_side(const journal::DegradedSide& side);
   void snapshot_if_due();
@@ -182,6 +190,12 @@ class Consumer {
   base::Monotonic retry_at_{};
   base::Monotonic degraded_at_{};
   base::Monotonic heartbeat_at_{};
+  base::Monotonic derive_at_{};
+  int64_t derive_hour_ = 0;       // In which it was written last.
+  bool flush_requested_ = false;
+  bool deriving_ = false;                // Work is left from the step before.
+  bool flushing_ = false;                // A flush is among it.
+  bool committed_since_derive_ = false;
   base::Monotonic last_commit_{};
   std::chrono::milliseconds last_batch_took_{0};
   uint64_t errors_since_beat_ = 0;

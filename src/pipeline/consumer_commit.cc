@@ -84,6 +84,7 @@ void Consumer::passed(const Range& range, const stats::Batch& batch) {
     sources_[items[i].source].released = false;
   }
   committed_items_ = range.end;
+  committed_since_derive_ = true;
   next_seq_ += batch.events.size();
   snapshot_schedule_.batch_done();
   count(batch);

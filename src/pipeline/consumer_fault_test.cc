@@ -237,6 +237,7 @@ class LyingStats final : public stats::Stats {
                        base::Retry::with_backoff, 0, "lie"};
   }
   base::Status beat(const stats::Heartbeat& heartbeat) override { return real_.beat(heartbeat); }
+  base::Result<bool> derive(stats::Flush flush) override { return real_.derive(flush); }
   base::Status paths_of_hour(
       int64_t hour, const std::function<void(std::string_view, std::string_view)>& each) override {
     return real_.paths_of_hour(hour, each);

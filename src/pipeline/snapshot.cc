@@ -50,12 +50,13 @@ Json item_of(const stats::TopPath& top) {
   item["error_rate"] = requests > 0 ? static_cast<double>(counts.errors) / requests : 0.0;
   item["avg_response_time"] =
       counts.us_count > 0 ? ms(counts.us_sum) / static_cast<double>(counts.us_count) : 0.0;
-  item["p50"] = nullptr;
-  item["p95"] = nullptr;
-  item["p99"] = nullptr;
+  const std::optional<stats::Estimates>& estimates = top.estimates;
+  item["p50"] = estimates ? Json(ms(estimates->p50_us)) : Json(nullptr);
+  item["p95"] = estimates ? Json(ms(estimates->p95_us)) : Json(nullptr);
+  item["p99"] = estimates ? Json(ms(estimates->p99_us)) : Json(nullptr);
   item["min"] = optional_ms(counts.us_min);
   item["max"] = optional_ms(counts.us_max);
-  item["unique_ips_min"] = nullptr;
+  item["unique_ips_min"] = estimates ? Json(estimates->unique_clients) : Json(nullptr);
   const std::string_view method = method_of(counts);
   if (!method.empty()) item["method"] = method;
   return item;

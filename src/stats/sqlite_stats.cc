@@ -51,8 +51,10 @@ sqlite::Schema schema() {
   return {"stats", internal::migrations()};
 }
 
-SqliteStats::SqliteStats(Database& database, uint64_t hash_seed)
-    : database_(database), path_numbers_(0, SeededHash{hash_seed}) {
+SqliteStats::SqliteStats(Database& database, uint64_t hash_seed, Accumulator::Limits limits)
+    : database_(database),
+      path_numbers_(0, SeededHash{hash_seed}),
+      accumulator_(*this, limits) {
   for (Numbers& words : words_)
     words = Numbers(0, SeededHash{hash_seed});
 }
@@ -66,7 +68,10 @@ base::Status SqliteStats::load() {
     must_reopen_ = false;
   }
   words_loaded_ = false;
-  return ready();
+  WEIR_TRY(ready());
+  const base::Status started = start_deriving();
+  if (!started.ok()) return stumbled(started.error());
+  return {};
 }
 
 // Caches may hold what a rolled-back transaction made up: they start anew from the database.
@@ -174,7 +179,9 @@ base::Result<std::vector<TopPath>> SqliteStats::top_paths(int64_t first_hour, si
   const std::vector<int64_t> ids =
       WEIR_TRY(internal::top_path_ids(database_, first_hour, kHoursMax, count));
   for (const int64_t path_id : ids) {
-    top.push_back(WEIR_TRY(internal::sum_of_path(database_, path_id, first_hour)));
+    TopPath path = WEIR_TRY(internal::sum_of_path(database_, path_id, first_hour));
+    path.estimates = WEIR_TRY(estimates_of(path_id, first_hour, path.newest_hour));
+    top.push_back(std::move(path));
   }
   return top;
 }

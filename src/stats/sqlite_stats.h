@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sqlite/database.h"
+#include "stats/accumulator.h"
 #include "stats/seeded_hash.h"
 #include "stats/stats.h"
 
@@ -23,7 +24,7 @@ sqlite::Schema schema();
 // that
 //   no client can make the dictionary grow. The cache of path numbers holds up to kCachedPathsMax
 //   paths and kCachedPathBytesMax bytes of them, then starts anew from the database.
-class SqliteStats final : public Stats {
+class SqliteStats final : public Stats, private DerivedSource {
  public:
   // Of method, user agent, route, country, city, colo, in this order.
   static constexpr std::array<size_t, 6> kWordsMax{64, 20'000, 10'000, 512, 20'000, 2'000};
@@ -34,7 +35,7 @@ class SqliteStats final : public Stats {
   static constexpr int64_t kCheckpointPages = 4096;
 
   // `hash_seed` must not be known outside (see seeded_hash.h).
-  SqliteStats(sqlite::Database& database, uint64_t hash_seed);
+  SqliteStats(sqlite::Database& database, uint64_t hash_seed, Accumulator::Limits limits = {});
   ~SqliteStats() override;
 
   base::Status load() override;
@@ -44,6 +45,7 @@ class SqliteStats final : public Stats {
   base::Result<uint64_t> next_seq() override;
   base::Status commit(const Batch& batch, const Heartbeat& heartbeat) override;
   base::Status beat(const Heartbeat& heartbeat) override;
+  base::Result<bool> derive(Flush flush) override;
   base::Status paths_of_hour(
       int64_t hour,
       const std::function<void(std::string_view path, std::string_view route)>& each) override;
@@ -52,6 +54,9 @@ class SqliteStats final : public Stats {
   base::Result<std::vector<TopPath>> top_paths(int64_t first_hour, size_t count) override;
   base::Status maintain(bool idle) override;
   std::string last_error() const override { return database_.message(); }
+
+  // Sketches whose stored bytes were damaged and that began anew; since the start.
+  uint64_t corrupt_sketches() const { return corrupt_sketches_; }
 
  private:
   using Numbers = std::unordered_map<std::string, int64_t, SeededHash, std::equal_to<>>;
@@ -74,6 +79,7 @@ class SqliteStats final : public Stats {
   base::Status insert_events(const Batch& batch);
   base::Status insert_event(sqlite::Statement& row, const Batch& batch,
                             const Batch::EventRow& stored, int64_t now_s);
+  base::Status insert_slim_event(sqlite::Statement& row, const Batch::EventRow& stored);
   base::Status add_hours(const Batch& batch);
   base::Status add_totals(const Batch& batch);
   base::Status add_dead_letters(const Batch& batch);
@@ -82,6 +88,21 @@ class SqliteStats final : public Stats {
   base::Status write_heartbeat(const Heartbeat& heartbeat);
   base::Error stumbled(base::Error error);
 
+  base::Status start_deriving();
+  void fold_committed(const Batch& batch);
+  base::Result<bool> derive_piece(Flush flush);
+  base::Result<bool> fold_backlog();
+  base::Status write_slice();
+  base::Status write_sketches(const Accumulator::Sketches& sketches);
+  base::Status write_client(const ClientRow& client);
+  base::Status write_position(uint64_t seq);
+  base::Result<bool> delete_slim();
+  base::Result<std::optional<Estimates>> estimates_of(int64_t path_id, int64_t first_hour,
+                                                      int64_t last_hour);
+  base::Result<std::optional<SketchRow>> sketch_row(SketchKey key) override;
+  base::Result<uint64_t> client_through(ClientKey key) override;
+  base::Status clients_of(int64_t day, ClientSet& set) override;
+
   sqlite::Database& database_;
   Numbers path_numbers_;
   size_t path_bytes_ = 0;
@@ -89,6 +110,11 @@ class SqliteStats final : public Stats {
   std::array<Numbers, kWordsMax.size()> words_;
   bool words_loaded_ = false;
   bool must_reopen_ = true;
+  Accumulator accumulator_;
+  uint64_t derived_through_ = 0;  // As the database has it.
+  bool deriving_ = false;         // The two above are known.
+  bool slim_left_ = false;        // There may be slim events that are folded.
+  uint64_t corrupt_sketches_ = 0;
   int64_t checkpoint_at_pages_ = kCheckpointPages;
 };
 

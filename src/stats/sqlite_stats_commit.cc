@@ -93,10 +93,6 @@ struct EventColumn {
   };
 };
 
-int64_t floor_ms(int64_t us) {
-  return us / 1000 - (us % 1000 < 0 ? 1 : 0);
-}
-
 // The 10 bytes that the time stamp does not tell; the whole text where the id was made at another
 // moment than the arrival.
 void bind_id(Statement& row, const traffic::Event& event, int64_t ts_ms, std::string& text) {
@@ -109,22 +105,13 @@ void bind_id(Statement& row, const traffic::Event& event, int64_t ts_ms, std::st
   row.bind_text(EventColumn::id, text);
 }
 
-void bind_address(Statement& row, std::string_view address) {
-  if (address.empty()) {
-    row.bind_null(EventColumn::ip);
-  } else if (const std::optional<int64_t> number = internal::ipv4_number(address)) {
-    row.bind(EventColumn::ip, *number);
-  } else {
-    row.bind_text(EventColumn::ip, address);
-  }
-}
-
 }  // namespace
 
 base::Status SqliteStats::commit(const Batch& batch, const Heartbeat& heartbeat) {
   base::Status status = ready();
   if (status.ok()) status = store(batch, heartbeat);
   if (!status.ok()) return stumbled(status.error());
+  fold_committed(batch);
   return {};
 }
 
@@ -250,10 +237,29 @@ base::Status SqliteStats::insert_events(const Batch& batch) {
       "INSERT INTO events VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
       " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)"));
   const int64_t now_s = base::unix_ms(batch.now) / 1000;
+  const Database::Borrowed insert_slim = WEIR_TRY(database_.cached(
+      "INSERT INTO slim_events VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"));
   for (const Batch::EventRow& event : batch.events) {
-    WEIR_TRY(insert_event(*insert, batch, event, now_s));
+    WEIR_TRY(event.detail ? insert_event(*insert, batch, event, now_s)
+                          : insert_slim_event(*insert_slim, event));
   }
   return {};
+}
+
+// What derive() needs of an event, for as long as it needs it.
+base::Status SqliteStats::insert_slim_event(Statement& row, const Batch::EventRow& stored) {
+  const traffic::Event& event = *stored.event;
+  row.bind_unsigned(1, stored.seq);
+  row.bind(2, internal::floor_ms(event.arrival_us));
+  row.bind(3, batch_paths_[stored.path]);
+  row.bind(4, event.status);
+  row.bind_unsigned(5, event.duration_us);
+  row.bind(6, static_cast<int64_t>(event.client_hash));
+  internal::bind_address(row, 7, event.client_ip);
+  row.bind(8, static_cast<int64_t>(event.geo));
+  row.bind_unsigned(9, event.bytes_in);
+  row.bind_unsigned(10, event.bytes_out);
+  return row.run();
 }
 
 base::Status SqliteStats::insert_event(Statement& row, const Batch& batch,
@@ -261,7 +267,7 @@ base::Status SqliteStats::insert_event(Statement& row, const Batch& batch,
   using Column = EventColumn;
   const traffic::Event& event = *stored.event;
   const journal::Stream& stream = batch.advances[stored.stream].stream;
-  const int64_t ts_ms = floor_ms(event.arrival_us);
+  const int64_t ts_ms = internal::floor_ms(event.arrival_us);
   std::string id;
   row.bind_unsigned(Column::seq, stored.seq);
   row.bind(Column::epoch, stream.epoch);
@@ -280,7 +286,7 @@ base::Status SqliteStats::insert_event(Statement& row, const Batch& batch,
   row.bind_unsigned(Column::us, event.duration_us);
   // The hash is 64 bits, not a quantity.
   row.bind(Column::client, static_cast<int64_t>(event.client_hash));
-  bind_address(row, event.client_ip);
+  internal::bind_address(row, Column::ip, event.client_ip);
   row.bind(Column::geo, static_cast<int64_t>(event.geo));
   row.bind(Column::cache, static_cast<int64_t>(event.cache));
   row.bind(Column::outcome, static_cast<int64_t>(event.outcome));

@@ -12,7 +12,7 @@ namespace weir::pipeline::testing {
 namespace {
 
 // Each pair of sums must agree.
-constexpr std::array<std::array<const char*, 3>, 13> kIdentities{{
+constexpr std::array<std::array<const char*, 3>, 16> kIdentities{{
     {"each position is accounted for",
      "SELECT count(*) FROM positions WHERE sequence <> inserted + sampled_out + totals_only + dead"
      " + lost",
@@ -25,8 +25,13 @@ constexpr std::array<std::array<const char*, 3>, 13> kIdentities{{
      "SELECT count(DISTINCT id) FROM traffic_events"},
     {"dead letters are kept", "SELECT ifnull(sum(dead), 0) FROM positions",
      "SELECT count(*) FROM dead_letters"},
-    {"seq has no gaps", "SELECT count(*) FROM events",
+    {"each counted event has its seq",
+     "SELECT ifnull(sum(inserted + sampled_out + totals_only), 0) FROM positions",
      "SELECT value - 1 FROM meta WHERE name = 'next_seq'"},
+    {"all is derived", "SELECT seq FROM derived", "SELECT value - 1 FROM meta"},
+    {"what is folded leaves nothing behind", "SELECT count(*) FROM slim_events", "SELECT 0"},
+    {"client rows count every event", "SELECT ifnull(sum(requests), 0) FROM client_daily",
+     "SELECT value - 1 FROM meta"},
     {"hourly rows count every event", "SELECT ifnull(sum(requests), 0) FROM hourly",
      "SELECT (SELECT ifnull(sum(inserted + sampled_out + totals_only), 0) FROM positions)"
      " + (SELECT ifnull(sum(requests), 0) FROM degraded_generations)"},

@@ -110,6 +110,25 @@ std::optional<int64_t> ipv4_number(std::string_view text) {
   return static_cast<int32_t>(number);
 }
 
+void bind_address(Statement& statement, int parameter, std::string_view address) {
+  if (address.empty()) {
+    statement.bind_null(parameter);
+  } else if (const std::optional<int64_t> number = ipv4_number(address)) {
+    statement.bind(parameter, *number);
+  } else {
+    statement.bind_text(parameter, address);
+  }
+}
+
+std::string address_of(const Statement& row, int column) {
+  if (row.column_type(column) != sqlite::ColumnType::integer) {
+    return std::string{row.column_text(column)};
+  }
+  const auto number = static_cast<uint32_t>(row.column_int(column));
+  return std::to_string(number >> 24U) + '.' + std::to_string(number >> 16U & 255U) + '.' +
+         std::to_string(number >> 8U & 255U) + '.' + std::to_string(number & 255U);
+}
+
 void bind_counts(Statement& statement, const Counts& counts) {
   int parameter = 0;
   statement.bind_unsigned(++parameter, counts.requests);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,15 @@ traffic::EventId id_of_text(std::string_view text);
 // because SQLite stores small magnitudes in fewer bytes. Nothing when the text would not come back
 // the same.
 std::optional<int64_t> ipv4_number(std::string_view text);
+
+// The address as a column: NULL, the number of a dotted IPv4 address, or the text; and back.
+void bind_address(sqlite::Statement& statement, int parameter, std::string_view address);
+std::string address_of(const sqlite::Statement& row, int column);
+
+// Milliseconds of microseconds; floors, also before 1970.
+constexpr int64_t floor_ms(int64_t us) {
+  return us / 1000 - (us % 1000 < 0 ? 1 : 0);
+}
 
 // Binds the parameters 1 to kCountParameters. Column order: docs/formats/database.md.
 inline constexpr int kCountParameters = 25;

@@ -5,7 +5,7 @@
 namespace weir::stats::internal {
 namespace {
 
-// Version 1 makes the tables, version 2 the views.
+// Version 1 makes the tables, version 2 the views, version 3 what is derived from events.
 //
 // In `events`, a column of type ANY holds a word_id (integer) or, where the dictionary is full, the
 // text itself; the views ask for the type first, because a text such as "12" would be found as a
@@ -15,7 +15,7 @@ namespace {
 // one table. path_stats_hourly uses joins, so that a filter on path or hour_bucket finds its rows
 // by index; the rows of sqlite_stat1 tell SQLite how selective each index is, which it would only
 // guess. archive_metadata has its columns and no rows: nothing is archived.
-constexpr std::array<std::string_view, 2> kMigrations{
+constexpr std::array<std::string_view, 3> kMigrations{
     R"sql(
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES('next_seq', 1);
@@ -192,6 +192,53 @@ INSERT INTO sqlite_stat1 VALUES
   ('totals', 'sqlite_autoindex_totals_1', '1000 1'),
   ('words', 'sqlite_autoindex_words_1', '10000 2000 1'),
   ('events', NULL, '10000000');
+ANALYZE sqlite_schema;
+)sql",
+    R"sql(
+CREATE TABLE derived(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO derived VALUES('folded', 0);
+
+CREATE TABLE slim_events(
+  seq INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, path_id INTEGER NOT NULL,
+  status INTEGER NOT NULL, us INTEGER NOT NULL, client INTEGER NOT NULL, ip ANY,
+  geo INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE sketches(
+  hour INTEGER NOT NULL, path_id INTEGER NOT NULL, through INTEGER NOT NULL,
+  unique_clients INTEGER NOT NULL, p50_us INTEGER NOT NULL, p95_us INTEGER NOT NULL,
+  p99_us INTEGER NOT NULL, latency BLOB NOT NULL, clients BLOB NOT NULL,
+  UNIQUE (hour, path_id)
+) STRICT;
+
+CREATE TABLE client_daily(
+  day INTEGER NOT NULL, client INTEGER NOT NULL, through INTEGER NOT NULL,
+  requests INTEGER NOT NULL, errors INTEGER NOT NULL,
+  blocked INTEGER NOT NULL, throttled INTEGER NOT NULL,
+  bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL,
+  first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, ip ANY,
+  PRIMARY KEY (day, client)
+) STRICT, WITHOUT ROWID;
+
+DROP VIEW path_stats_hourly;
+CREATE VIEW path_stats_hourly AS SELECT
+  p.path AS path,
+  t.hour_bucket AS hour_bucket,
+  h.requests AS requests,
+  h.errors AS errors,
+  h.us_sum / 1000.0 AS sum_response_time,
+  h.us_count AS count_response_time,
+  NULL AS response_samples,
+  NULL AS ip_hashes,
+  ifnull((SELECT s.unique_clients FROM sketches s WHERE s.hour = h.hour AND s.path_id = h.path_id),
+    0) AS unique_ips_seen,
+  h.created_ms AS created_at,
+  h.updated_ms AS updated_at
+FROM hourly h JOIN paths p ON p.path_id = h.path_id JOIN totals t ON t.hour = h.hour;
+
+INSERT INTO sqlite_stat1 VALUES
+  ('sketches', 'sqlite_autoindex_sketches_1', '1000000 2000 1'),
+  ('client_daily', 'client_daily', '1000000 20000 1');
 ANALYZE sqlite_schema;
 )sql",
 };
