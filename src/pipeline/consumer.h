@@ -58,7 +58,8 @@ struct ConsumerOptions {
   std::chrono::milliseconds retry_max{5'000};
   std::chrono::milliseconds degraded_poll{1'000};
   std::chrono::milliseconds heartbeat{10'000};  // When there is nothing to do.
-  // How long sketches and client rows gather before they are written; a start folds that much again.
+  // How long sketches and client rows gather before they are written; a start folds that much
+  // again.
   std::chrono::milliseconds derive_interval{10'000};
   PathBook::Limits paths;
   SnapshotSchedule::Rules snapshots;
@@ -75,7 +76,7 @@ struct ConsumerReport {
   uint64_t store_failures = 0;
   uint64_t snapshots = 0;
   uint64_t snapshot_failures = 0;
-  uint64_t flushes = 0;  // Times that everything derived was in the database.
+  uint64_t flushes = 0;       // Times that everything derived was in the database.
   std::string store_alarm;    // Empty: the last commit succeeded.
   std::string journal_alarm;  // Empty: all streams can be read.
 };
@@ -191,10 +192,10 @@ class Consumer {
   base::Monotonic degraded_at_{};
   base::Monotonic heartbeat_at_{};
   base::Monotonic derive_at_{};
-  int64_t derive_hour_ = 0;       // In which it was written last.
+  int64_t derive_hour_ = 0;  // In which it was written last.
   bool flush_requested_ = false;
-  bool deriving_ = false;                // Work is left from the step before.
-  bool flushing_ = false;                // A flush is among it.
+  bool deriving_ = false;  // Work is left from the step before.
+  bool flushing_ = false;  // A flush is among it.
   bool committed_since_derive_ = false;
   base::Monotonic last_commit_{};
   std::chrono::milliseconds last_batch_took_{0};

@@ -146,9 +146,9 @@ base::Result<Accumulator::Days*> Accumulator::day_of(int64_t day) {
     if (row.key.day == day && row.key.client != kOtherClient) fresh->clients.insert(row.key.client);
   }
   if (days_.size() == kDaysMax) {
-    const auto oldest = std::min_element(
-        days_.begin(), days_.end(),
-        [](const auto& a, const auto& b) { return a->used_at < b->used_at; });
+    const auto oldest =
+        std::min_element(days_.begin(), days_.end(),
+                         [](const auto& a, const auto& b) { return a->used_at < b->used_at; });
     days_.erase(oldest);
   }
   days_.push_back(std::move(fresh));

@@ -81,7 +81,8 @@ class Accumulator {
   void pass_over(uint64_t seq) { folded_through_ = seq; }
 
   bool wants_pass() const {
-    return sketch_bytes_ > limits_.sketch_bytes_max || client_rows_.size() > limits_.client_rows_max;
+    return sketch_bytes_ > limits_.sketch_bytes_max ||
+           client_rows_.size() > limits_.client_rows_max;
   }
   // Takes everything that is dirty for writing. No effect while a pass is going on.
   void begin_pass();

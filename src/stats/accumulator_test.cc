@@ -72,7 +72,8 @@ class FakeTables final : public DerivedSource {
 };
 
 // Writes up to `max` of each kind. False: the pass is over.
-bool write_slice(Accumulator& accumulator, FakeTables& tables, size_t max, bool acknowledge = true) {
+bool write_slice(Accumulator& accumulator, FakeTables& tables, size_t max,
+                 bool acknowledge = true) {
   const auto sketches = accumulator.next_sketches(max);
   const auto clients = accumulator.next_clients(max);
   for (Accumulator::Sketches* const each : sketches) {
@@ -218,8 +219,9 @@ TEST(AccumulatorTest, EveryEventIsInTheTablesOnceWhateverHappens) {
           }
           break;
         default: {
-          Fact fresh = fact(events.size() + 1, kNoonMs + static_cast<int64_t>(below(4)) * kHourMs * 7,
-                            1 + static_cast<int64_t>(below(12)), mixed(below(40)));
+          Fact fresh =
+              fact(events.size() + 1, kNoonMs + static_cast<int64_t>(below(4)) * kHourMs * 7,
+                   1 + static_cast<int64_t>(below(12)), mixed(below(40)));
           fresh.us = below(100'000);
           fresh.error = below(3) == 0;
           events.push_back(fresh);

@@ -1,7 +1,6 @@
 #include "stats/sqlite_stats.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/assert.h"
 #include "stats/internal/rows.h"
@@ -13,7 +12,6 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using sqlite::Database;
-using sqlite::Statement;
 
 // The hours of one snapshot; more are not asked for.
 constexpr int64_t kHoursMax = 24 * 31;
@@ -22,15 +20,6 @@ constexpr int64_t kHoursMax = 24 * 31;
 bool wants_reopening(const Error& error) {
   return error.code == ErrorCode::corrupt || error.code == ErrorCode::conflict ||
          error.code == ErrorCode::unavailable;
-}
-
-traffic::EventId read_id(const Statement& row) {
-  traffic::EventId id;
-  const std::string_view stored = row.column_blob(0);
-  if (row.column_type(0) == sqlite::ColumnType::text) return internal::id_of_text(stored);
-  id.unix_ms = static_cast<uint64_t>(row.column_int(1));
-  std::memcpy(id.tail.data(), stored.data(), std::min(stored.size(), id.tail.size()));
-  return id;
 }
 
 std::string_view name_of(Heartbeat::State state) {
@@ -52,9 +41,7 @@ sqlite::Schema schema() {
 }
 
 SqliteStats::SqliteStats(Database& database, uint64_t hash_seed, Accumulator::Limits limits)
-    : database_(database),
-      path_numbers_(0, SeededHash{hash_seed}),
-      accumulator_(*this, limits) {
+    : database_(database), path_numbers_(0, SeededHash{hash_seed}), accumulator_(*this, limits) {
   for (Numbers& words : words_)
     words = Numbers(0, SeededHash{hash_seed});
 }
@@ -170,7 +157,7 @@ base::Status SqliteStats::recent_ids(size_t count,
                        " (SELECT value FROM meta WHERE name = 'next_seq') - ?1 ORDER BY seq"));
   query->bind(1, static_cast<int64_t>(count));
   while (WEIR_TRY(query->step()))
-    each(read_id(*query));
+    each(internal::id_of_row(*query, 0, query->column_int(1)));
   return {};
 }
 

@@ -80,6 +80,8 @@ class SqliteStats final : public Stats, private DerivedSource {
   base::Status insert_event(sqlite::Statement& row, const Batch& batch,
                             const Batch::EventRow& stored, int64_t now_s);
   base::Status insert_slim_event(sqlite::Statement& row, const Batch::EventRow& stored);
+  base::Status add_zones(const Batch& batch);
+  base::Status add_digests(const Batch& batch);
   base::Status add_hours(const Batch& batch);
   base::Status add_totals(const Batch& batch);
   base::Status add_dead_letters(const Batch& batch);

@@ -1,6 +1,8 @@
 // SqliteStats::commit() and its parts. Beside sqlite_stats.cc to keep both short.
 
+#include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <string>
 
@@ -9,6 +11,7 @@
 #include "stats/internal/rows.h"
 #include "stats/internal/schema.h"
 #include "stats/sqlite_stats.h"
+#include "stats/stored_event.h"
 
 namespace weir::stats {
 namespace {
@@ -105,6 +108,40 @@ void bind_id(Statement& row, const traffic::Event& event, int64_t ts_ms, std::st
   row.bind_text(EventColumn::id, text);
 }
 
+// The row as it is stored, from the batch: nothing is read back from the database here.
+StoredEvent stored_event_of(const Batch& batch, const Batch::EventRow& stored, int64_t now_s) {
+  const traffic::Event& event = *stored.event;
+  const journal::Stream& stream = batch.advances[stored.stream].stream;
+  const std::string_view path = batch.paths[stored.path];
+  return {.seq = stored.seq,
+          .epoch = stream.epoch,
+          .loop = stream.loop,
+          .sequence = stored.sequence,
+          .id = event.id,
+          .ts_ms = internal::floor_ms(event.arrival_us),
+          .created_s = now_s,
+          .path = path,
+          .raw_path = path == event.path ? std::string_view{} : event.path,
+          .method = event.method,
+          .user_agent = event.user_agent,
+          .country = event.country,
+          .city = event.city,
+          .colo = event.colo,
+          .route = event.route_id,
+          .ip = event.client_ip,
+          .client = event.client_hash,
+          .us = event.duration_us,
+          .upstream_us = event.upstream_us,
+          .bytes_in = event.bytes_in,
+          .bytes_out = event.bytes_out,
+          .status = event.status,
+          .flags = event.flags,
+          .outcome = static_cast<uint8_t>(event.outcome),
+          .cache = static_cast<uint8_t>(event.cache),
+          .geo = static_cast<uint8_t>(event.geo),
+          .attempts = event.attempts};
+}
+
 }  // namespace
 
 base::Status SqliteStats::commit(const Batch& batch, const Heartbeat& heartbeat) {
@@ -125,6 +162,7 @@ base::Status SqliteStats::store(const Batch& batch, const Heartbeat& heartbeat) 
   WEIR_TRY(add_dead_letters(batch));
   WEIR_TRY(add_degraded(batch));
   WEIR_TRY(add_days(batch));
+  WEIR_TRY(add_digests(batch));
   WEIR_TRY(write_heartbeat(heartbeat));
   base::fault_point("consumer.before_commit");
   WEIR_TRY(transaction.commit());
@@ -237,13 +275,13 @@ base::Status SqliteStats::insert_events(const Batch& batch) {
       "INSERT INTO events VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
       " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)"));
   const int64_t now_s = base::unix_ms(batch.now) / 1000;
-  const Database::Borrowed insert_slim = WEIR_TRY(database_.cached(
-      "INSERT INTO slim_events VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"));
+  const Database::Borrowed insert_slim = WEIR_TRY(
+      database_.cached("INSERT INTO slim_events VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"));
   for (const Batch::EventRow& event : batch.events) {
     WEIR_TRY(event.detail ? insert_event(*insert, batch, event, now_s)
                           : insert_slim_event(*insert_slim, event));
   }
-  return {};
+  return add_zones(batch);
 }
 
 // What derive() needs of an event, for as long as it needs it.
@@ -260,6 +298,66 @@ base::Status SqliteStats::insert_slim_event(Statement& row, const Batch::EventRo
   row.bind_unsigned(9, event.bytes_in);
   row.bind_unsigned(10, event.bytes_out);
   return row.run();
+}
+
+base::Status SqliteStats::add_zones(const Batch& batch) {
+  const Database::Borrowed upsert = WEIR_TRY(
+      database_.cached("INSERT INTO event_zones VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET"
+                       " ts_min = min(ts_min, ?2), ts_max = max(ts_max, ?3)"));
+  const std::span<const Batch::EventRow> events = batch.events;
+  for (size_t at = 0; at < events.size();) {
+    const uint64_t zone = events[at].seq / kZoneSeqs;
+    int64_t least = std::numeric_limits<int64_t>::max();
+    int64_t greatest = std::numeric_limits<int64_t>::min();
+    for (; at < events.size() && events[at].seq / kZoneSeqs == zone; ++at) {
+      const int64_t ts_ms = internal::floor_ms(events[at].event->arrival_us);
+      least = std::min(least, ts_ms);
+      greatest = std::max(greatest, ts_ms);
+    }
+    upsert->bind_unsigned(1, zone);
+    upsert->bind(2, least);
+    upsert->bind(3, greatest);
+    WEIR_TRY(upsert->run());
+  }
+  return {};
+}
+
+// What an archive of these events will have to hold, by day: added up here, where they are stored,
+// and compared there, where they are read back.
+base::Status SqliteStats::add_digests(const Batch& batch) {
+  struct Sum {
+    uint64_t rows = 0;
+    RowsDigest digest;
+  };
+  std::map<int64_t, Sum> days;
+  const int64_t now_s = base::unix_ms(batch.now) / 1000;
+  std::string scratch;
+  for (const Batch::EventRow& stored : batch.events) {
+    if (!stored.detail) continue;
+    const StoredEvent event = stored_event_of(batch, stored, now_s);
+    Sum& sum = days[codec::unix_day_of_ms(event.ts_ms)];
+    ++sum.rows;
+    sum.digest += digest_of(event, scratch);
+  }
+  const Database::Borrowed select = WEIR_TRY(
+      database_.cached("SELECT digest_high, digest_low FROM day_ledger WHERE day = ?1"));
+  const Database::Borrowed update = WEIR_TRY(database_.cached(
+      "UPDATE day_ledger SET digest_rows = digest_rows + ?2, digest_high = ?3, digest_low = ?4,"
+      " ingested_day = max(ingested_day, ?5) WHERE day = ?1"));
+  for (auto& [day, sum] : days) {
+    select->bind(1, day);
+    if (!WEIR_TRY(select->step())) return conflict("day ledger");
+    sum.digest += {static_cast<uint64_t>(select->column_int(0)),
+                   static_cast<uint64_t>(select->column_int(1))};
+    select->reset();
+    update->bind(1, day);
+    update->bind_unsigned(2, sum.rows);
+    update->bind(3, static_cast<int64_t>(sum.digest.high));
+    update->bind(4, static_cast<int64_t>(sum.digest.low));
+    update->bind(5, codec::unix_day_of_ms(base::unix_ms(batch.now)));
+    WEIR_TRY(update->run());
+  }
+  return {};
 }
 
 base::Status SqliteStats::insert_event(Statement& row, const Batch& batch,
@@ -380,7 +478,8 @@ base::Status SqliteStats::add_degraded(const Batch& batch) {
 
 base::Status SqliteStats::add_days(const Batch& batch) {
   const Database::Borrowed upsert = WEIR_TRY(database_.cached(
-      "INSERT INTO day_ledger VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET"
+      "INSERT INTO day_ledger(day, inserted, sampled_out, totals_only, dead, lost, degraded)"
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET"
       " inserted = inserted + ?2, sampled_out = sampled_out + ?3,"
       " totals_only = totals_only + ?4, dead = dead + ?5, lost = lost + ?6,"
       " degraded = degraded + ?7"));

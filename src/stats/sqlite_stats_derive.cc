@@ -62,17 +62,16 @@ void SqliteStats::fold_committed(const Batch& batch) {
   if (batch.events.front().seq != accumulator_.folded_through() + 1) return;
   for (const Batch::EventRow& stored : batch.events) {
     const traffic::Event& event = *stored.event;
-    const base::Status folded =
-        accumulator_.fold({.seq = stored.seq,
-                           .ts_ms = internal::floor_ms(event.arrival_us),
-                           .path_id = batch_paths_[stored.path],
-                           .us = event.duration_us,
-                           .client = event.client_hash,
-                           .bytes_in = event.bytes_in,
-                           .bytes_out = event.bytes_out,
-                           .ip = event.client_ip,
-                           .geo = event.geo,
-                           .error = event.is_error()});
+    const base::Status folded = accumulator_.fold({.seq = stored.seq,
+                                                   .ts_ms = internal::floor_ms(event.arrival_us),
+                                                   .path_id = batch_paths_[stored.path],
+                                                   .us = event.duration_us,
+                                                   .client = event.client_hash,
+                                                   .bytes_in = event.bytes_in,
+                                                   .bytes_out = event.bytes_out,
+                                                   .ip = event.client_ip,
+                                                   .geo = event.geo,
+                                                   .error = event.is_error()});
     if (!folded.ok()) return;
   }
 }
@@ -202,8 +201,7 @@ base::Result<bool> SqliteStats::delete_slim() {
   const Database::Borrowed next =
       WEIR_TRY(database_.cached("SELECT min(seq) FROM slim_events WHERE seq <= ?1"));
   next->bind_unsigned(1, derived_through_);
-  const bool some =
-      WEIR_TRY(next->step()) && next->column_type(0) == sqlite::ColumnType::integer;
+  const bool some = WEIR_TRY(next->step()) && next->column_type(0) == sqlite::ColumnType::integer;
   if (!some) {
     slim_left_ = false;
     return false;
@@ -240,8 +238,8 @@ base::Result<std::optional<SketchRow>> SqliteStats::sketch_row(SketchKey key) {
 }
 
 base::Result<uint64_t> SqliteStats::client_through(ClientKey key) {
-  const Database::Borrowed query = WEIR_TRY(
-      database_.cached("SELECT through FROM client_daily WHERE day = ?1 AND client = ?2"));
+  const Database::Borrowed query =
+      WEIR_TRY(database_.cached("SELECT through FROM client_daily WHERE day = ?1 AND client = ?2"));
   query->bind(1, key.day);
   query->bind(2, static_cast<int64_t>(key.client));
   return WEIR_TRY(query->step()) ? unsigned_column(*query, 0) : uint64_t{0};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <queue>
 
 namespace weir::stats::internal {
@@ -88,6 +89,17 @@ traffic::EventId id_of_text(std::string_view text) {
     if (high < 0 || low < 0) return {};
     id.tail[i] = static_cast<uint8_t>(high * 16 + low);
   }
+  return id;
+}
+
+traffic::EventId id_of_row(const Statement& row, int column, int64_t ts_ms) {
+  if (row.column_type(column) == sqlite::ColumnType::text) {
+    return id_of_text(row.column_text(column));
+  }
+  traffic::EventId id;
+  const std::string_view tail = row.column_blob(column);
+  id.unix_ms = static_cast<uint64_t>(ts_ms);
+  std::memcpy(id.tail.data(), tail.data(), std::min(tail.size(), id.tail.size()));
   return id;
 }
 

@@ -15,6 +15,9 @@ namespace weir::stats::internal {
 // The inverse of traffic::to_string(); zero for a text of another form.
 traffic::EventId id_of_text(std::string_view text);
 
+// The column `id` of an event that arrived at `ts_ms`.
+traffic::EventId id_of_row(const sqlite::Statement& row, int column, int64_t ts_ms);
+
 // The four numbers of a dotted IPv4 address as one, in network order, read as a signed integer
 // because SQLite stores small magnitudes in fewer bytes. Nothing when the text would not come back
 // the same.

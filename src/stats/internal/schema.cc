@@ -5,7 +5,8 @@
 namespace weir::stats::internal {
 namespace {
 
-// Version 1 makes the tables, version 2 the views, version 3 what is derived from events.
+// Version 1 makes the tables, version 2 the views, version 3 what is derived from events,
+// version 4 archives.
 //
 // In `events`, a column of type ANY holds a word_id (integer) or, where the dictionary is full, the
 // text itself; the views ask for the type first, because a text such as "12" would be found as a
@@ -15,7 +16,7 @@ namespace {
 // one table. path_stats_hourly uses joins, so that a filter on path or hour_bucket finds its rows
 // by index; the rows of sqlite_stat1 tell SQLite how selective each index is, which it would only
 // guess. archive_metadata has its columns and no rows: nothing is archived.
-constexpr std::array<std::string_view, 3> kMigrations{
+constexpr std::array<std::string_view, 4> kMigrations{
     R"sql(
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES('next_seq', 1);
@@ -240,6 +241,42 @@ INSERT INTO sqlite_stat1 VALUES
   ('sketches', 'sqlite_autoindex_sketches_1', '1000000 2000 1'),
   ('client_daily', 'client_daily', '1000000 20000 1');
 ANALYZE sqlite_schema;
+)sql",
+    R"sql(
+CREATE TABLE event_zones(
+  zone INTEGER PRIMARY KEY, ts_min INTEGER NOT NULL, ts_max INTEGER NOT NULL
+) STRICT;
+INSERT INTO event_zones SELECT seq / 8192, min(ts_ms), max(ts_ms) FROM events GROUP BY 1;
+
+ALTER TABLE day_ledger ADD COLUMN digest_rows INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE day_ledger ADD COLUMN digest_high INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE day_ledger ADD COLUMN digest_low INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE day_ledger ADD COLUMN ingested_day INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE archive_parts(
+  day INTEGER NOT NULL, part INTEGER NOT NULL, key TEXT NOT NULL,
+  after_seq INTEGER NOT NULL, through_seq INTEGER NOT NULL, rows INTEGER NOT NULL,
+  digest_known INTEGER NOT NULL, digest_high INTEGER NOT NULL, digest_low INTEGER NOT NULL,
+  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'completed', 'failed')),
+  error TEXT, raw_bytes INTEGER NOT NULL DEFAULT 0, object_bytes INTEGER NOT NULL DEFAULT 0,
+  raw_sha256 BLOB, cleaned_through INTEGER NOT NULL, cleaned_rows INTEGER NOT NULL DEFAULT 0,
+  begun_ms INTEGER NOT NULL, completed_ms INTEGER,
+  PRIMARY KEY (day, part)
+) STRICT, WITHOUT ROWID;
+
+DROP VIEW archive_metadata;
+CREATE VIEW archive_metadata AS SELECT
+  date(day * 86400, 'unixepoch') AS date,
+  (SELECT f.key FROM archive_parts f WHERE f.day = p.day AND f.part = 1) AS r2_path,
+  sum(rows) AS record_count,
+  sum(object_bytes) AS file_size_bytes,
+  CASE WHEN sum(state = 'failed') > 0 THEN 'failed' WHEN sum(state = 'pending') > 0 THEN 'pending'
+    ELSE 'completed' END AS status,
+  max(error) AS error_message,
+  max(begun_ms) AS archived_at,
+  CASE WHEN count(*) = count(completed_ms) THEN max(completed_ms) END AS completed_at,
+  min(state = 'completed' AND cleaned_through = through_seq) AS d1_cleaned
+FROM archive_parts p GROUP BY day;
 )sql",
 };
 

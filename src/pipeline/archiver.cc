@@ -1,0 +1,242 @@
+#include "pipeline/archiver.h"
+
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/fault_point.h"
+#include "codec/gzip.h"
+#include "codec/iso_time.h"
+#include "codec/text.h"
+
+namespace weir::pipeline {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::LogLevel;
+using stats::ArchivedObject;
+using stats::ArchivePart;
+using stats::StoredEvent;
+
+constexpr uint64_t kRowsPerProgress = 8192;
+// An archive line is at most some kilobytes; more is no archive.
+constexpr size_t kLineBytesMax = 256 * 1024;
+constexpr uint64_t kRawBytesMax = uint64_t{1} << 46U;
+// Rows that one command deletes, so that it takes some 20 ms.
+constexpr uint64_t kSeqsPerSlice = 20'000;
+
+constexpr Error kCancelled{ErrorCode::cancelled, base::Origin::self, base::Retry::with_backoff, 0,
+                           "archiving"};
+constexpr Error kDamaged{ErrorCode::corrupt, base::Origin::storage, base::Retry::with_backoff, 0,
+                         "archive object"};
+constexpr Error kDisagrees{ErrorCode::corrupt, base::Origin::storage, base::Retry::with_backoff, 0,
+                           "archive that holds other rows than were counted"};
+
+// Splits decompressed bytes into lines and adds up what they hold.
+class LineReader {
+ public:
+  explicit LineReader(const std::function<base::Status(const StoredEvent&)>& each) : each_(each) {}
+
+  base::Status take(std::string_view raw) {
+    sha256_.update(raw);
+    object_.raw_bytes += raw.size();
+    while (!raw.empty()) {
+      const size_t end = raw.find('\n');
+      if (end == std::string_view::npos) {
+        rest_ += raw;
+        return rest_.size() > kLineBytesMax ? base::Status{kDamaged} : base::Status{};
+      }
+      if (rest_.empty()) {
+        WEIR_TRY(line(raw.substr(0, end)));
+      } else {
+        rest_ += raw.substr(0, end);
+        WEIR_TRY(line(rest_));
+        rest_.clear();
+      }
+      raw.remove_prefix(end + 1);
+    }
+    return {};
+  }
+
+  base::Result<ArchivedObject> finish() {
+    if (!rest_.empty()) return kDamaged;
+    object_.raw_sha256 = sha256_.finish();
+    return object_;
+  }
+
+ private:
+  base::Status line(std::string_view text) {
+    WEIR_TRY(stats::parse_line(text, parsed_));
+    ++object_.rows;
+    object_.digest += stats::digest_of(parsed_.event, scratch_);
+    return each_ ? each_(parsed_.event) : base::Status{};
+  }
+
+  const std::function<base::Status(const StoredEvent&)>& each_;
+  ArchivedObject object_;
+  codec::Sha256 sha256_;
+  std::string rest_;  // The beginning of a line.
+  stats::ParsedEvent parsed_;
+  std::string scratch_;
+};
+
+std::string decimal(uint64_t value) {
+  return fmt::format("{}", value);
+}
+
+objects::PutOptions options_of(const ArchivePart& part, base::Wall now) {
+  return {.content_type = "application/gzip",
+          .metadata = {{"archived_at", codec::iso_ms(base::unix_ms(now))},
+                       {"source", "traffic_events"},
+                       {"event_date", codec::iso_day(part.day)},
+                       {"rows", decimal(part.rows)},
+                       {"after_seq", decimal(part.after)},
+                       {"through_seq", decimal(part.through)}}};
+}
+
+bool holds(const ArchivePart& part, const ArchivedObject& object) {
+  return object.rows == part.rows && (!part.digest || object.digest == *part.digest);
+}
+
+}  // namespace
+
+base::Result<ArchiveOutcome> Archiver::run(const Work& work) {
+  ArchiveOutcome outcome;
+  for (;;) {
+    if (work.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+    std::optional<ArchivePart> part;
+    const auto begin = [&](sqlite::Database& database) -> base::Status {
+      part = WEIR_TRY(stats::begin_part(database, clock_.wall(), options_.age_days));
+      return {};
+    };
+    WEIR_TRY(writer_.run(begin));
+    if (!part) return outcome;
+    const base::Result<ArchivedObject> object = write(*part, work);
+    if (!object.ok()) {
+      const std::string why =
+          fmt::format("{} (errno {})", object.error().what.view(), object.error().os_errno);
+      logger_.log(LogLevel::error, "archive {}: {}", part->key, why);
+      if (object.error().code != ErrorCode::cancelled) {
+        // Not noted: the part stays begun, and is begun again all the same.
+        static_cast<void>(writer_.run(
+            [&](sqlite::Database& database) { return stats::fail_part(database, *part, why); }));
+      }
+      return object.error();
+    }
+    WEIR_TRY(writer_.run([&](sqlite::Database& database) {
+      return stats::complete_part(database, *part, object.value(), clock_.wall());
+    }));
+    ++outcome.parts;
+    outcome.rows += object.value().rows;
+    outcome.object_bytes += object.value().bytes;
+    logger_.log(LogLevel::info, "archive {}: {} rows in {} bytes, verified", part->key,
+                object.value().rows, object.value().bytes);
+  }
+}
+
+base::Result<ArchivedObject> Archiver::write(const ArchivePart& part, const Work& work) {
+  const base::Wall now = clock_.wall();
+  const std::unique_ptr<objects::Upload> upload =
+      WEIR_TRY(store_.start_put(part.key, options_of(part, now)));
+  std::string index;
+  codec::GzipWriter gzip{{}, [&](std::string_view bytes, const codec::GzipMember& member) {
+                           fmt::format_to(std::back_inserter(index), "{} {} {} {}\n",
+                                          member.raw_offset, member.raw_bytes,
+                                          member.compressed_offset, member.compressed_bytes);
+                           return upload->append(bytes);
+                         }};
+  codec::Sha256 sha256;
+  uint64_t rows = 0;
+  std::string line;
+  const auto add = [&](const StoredEvent& event) -> base::Status {
+    line.clear();
+    stats::append_line(line, event);
+    sha256.update(line);
+    WEIR_TRY(gzip.append(line));
+    gzip.end_row();
+    if (++rows % kRowsPerProgress != 0) return {};
+    if (work.progress) work.progress(rows, part.rows);
+    return work.cancelled.load(std::memory_order_relaxed) ? base::Status{kCancelled}
+                                                          : base::Status{};
+  };
+  WEIR_TRY(stats::read_part(reader_, part, add));
+  WEIR_TRY(gzip.finish());
+  base::fault_point("archive.before_publish");
+  const objects::ObjectInfo info = WEIR_TRY(upload->commit());
+  base::fault_point("archive.after_publish");
+  WEIR_TRY(write_index(part, index));
+
+  ArchivedObject object = WEIR_TRY(read_archive(store_, part.key, {}));
+  object.bytes = info.bytes;
+  if (object.raw_sha256 != sha256.finish()) return kDamaged;
+  if (!holds(part, object)) return kDisagrees;
+  return object;
+}
+
+// Where each gzip member begins, for readers that want a part of it. Made again from the object if
+// it is lost, so it is no part of the proof.
+base::Status Archiver::write_index(const ArchivePart& part, const std::string& index) {
+  const objects::PutOptions options{.content_type = "text/plain",
+                                    .metadata = {{"source", "traffic_events"}}};
+  return store_.put(part.key + ".index", index, options).ok()
+             ? base::Status{}
+             : base::Status{Error{ErrorCode::unavailable, base::Origin::storage,
+                                  base::Retry::with_backoff, 0, "archive index"}};
+}
+
+base::Result<ArchivedObject> read_archive(
+    objects::Store& store, const std::string& key,
+    const std::function<base::Status(const StoredEvent&)>& each) {
+  const std::unique_ptr<objects::Object> object = WEIR_TRY(store.open(key));
+  LineReader lines{each};
+  codec::GzipReader gzip{kRawBytesMax, [&](std::string_view raw) { return lines.take(raw); }};
+  WEIR_TRY(
+      objects::read_object(*object, [&](std::string_view bytes) { return gzip.append(bytes); }));
+  WEIR_TRY(gzip.finish());
+  ArchivedObject read = WEIR_TRY(lines.finish());
+  read.bytes = object->info().bytes;
+  return read;
+}
+
+base::Result<CleanOutcome> clean_archived(sqlite::Writer& writer, sqlite::Database& reader,
+                                          objects::Store& store, base::Logger& logger,
+                                          const Work& work) {
+  CleanOutcome outcome;
+  std::optional<Error> refused;
+  for (ArchivePart part : WEIR_TRY(stats::parts_to_clean(reader))) {
+    const base::Result<ArchivedObject> object = read_archive(store, part.key, {});
+    const bool proven =
+        object.ok() && holds(part, object.value()) && object.value().raw_sha256 == part.raw_sha256;
+    if (!proven) {
+      // The other parts are no worse for it; this one is reported when they are done.
+      logger.log(LogLevel::error, "clean-up {}: its archive is not proven, nothing is deleted: {}",
+                 part.key, object.ok() ? kDisagrees.what.view() : object.error().what.view());
+      refused = object.ok() ? kDisagrees : object.error();
+      continue;
+    }
+    const uint64_t before = part.cleaned_rows;
+    while (part.cleaned_through < part.through) {
+      if (work.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+      const auto clean = [&](sqlite::Database& database) -> base::Status {
+        part = WEIR_TRY(stats::clean_slice(database, part, kSeqsPerSlice));
+        return {};
+      };
+      WEIR_TRY(writer.run(clean));
+      if (work.progress) work.progress(part.cleaned_rows, part.rows);
+    }
+    if (part.cleaned_rows != part.rows) {
+      logger.log(LogLevel::error, "clean-up {}: {} rows were archived and {} deleted", part.key,
+                 part.rows, part.cleaned_rows);
+      refused = kDisagrees;
+    }
+    ++outcome.parts;
+    outcome.rows += part.cleaned_rows - before;
+    logger.log(LogLevel::info, "clean-up {}: {} rows deleted", part.key, part.cleaned_rows);
+  }
+  if (refused) return *refused;
+  return outcome;
+}
+
+}  // namespace weir::pipeline
