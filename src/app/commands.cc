@@ -10,6 +10,7 @@
 #include "app/demo.h"
 #include "app/log.h"
 #include "app/node.h"
+#include "app/operator_commands.h"
 #include "app/recording.h"
 #include "app/reload.h"
 #include "app/status.h"
@@ -207,8 +208,24 @@ int run_command(const cli::CommandLine& line) {
       return run_sql(line);
     case cli::Command::kv_get:
       return run_kv_get(line);
+    case cli::Command::kv_list:
+      return run_kv_list(line);
     case cli::Command::config_check:
       return run_config_check(line);
+    case cli::Command::stats_top:
+      return run_stats_top(line);
+    case cli::Command::jobs_list:
+      return run_jobs_list(line);
+    case cli::Command::jobs_run:
+      return run_jobs_run(line);
+    case cli::Command::jobs_history:
+      return run_jobs_history(line);
+    case cli::Command::objects_list:
+      return run_objects_list(line);
+    case cli::Command::objects_get:
+      return run_objects_get(line);
+    case cli::Command::objects_verify:
+      return run_objects_verify(line);
   }
   return 2;
 }

@@ -77,6 +77,7 @@ int Node::run() {
     return 1;
   }
   recording_->start();
+  housekeeping_->start();
   const auto snapshot = endpoints_.build(config_, ++version_, addresses_);
   prober_->watch(*snapshot);
   data_plane_->start(snapshot);
@@ -131,6 +132,14 @@ bool Node::open_storage() {
                               recording.error().what.view(), recording.error().os_errno));
   }
   recording_ = std::move(recording).value();
+  auto housekeeping = Housekeeping::open(*config_, options_.data_dir, recording_->writer(), clock_,
+                                         files_, *logger_);
+  if (!housekeeping.ok()) {
+    return refuse(fmt::format("{}: the object store cannot be opened: {} (errno {})",
+                              objects_path(options_.data_dir), housekeeping.error().what.view(),
+                              housekeeping.error().os_errno));
+  }
+  housekeeping_ = std::move(housekeeping).value();
   return true;
 }
 
@@ -288,16 +297,42 @@ void Node::drain_on() {
 
 void Node::end() {
   data_plane_->stop();
+  housekeeping_->stop();
   recording_->stop(kStopPatience);
   logger_->log(base::LogLevel::info, "ended");
 }
 
 std::string Node::answer(std::string_view request) {
   const auto parsed = nlohmann::json::parse(request, nullptr, false);
-  if (parsed.is_object() && parsed.value("command", "") == "status") {
-    return StatusReport{*this}.json();
+  if (!parsed.is_object()) return R"({"error":"unknown command"})";
+  const auto text = [&parsed](const char* name) {
+    const auto found = parsed.find(name);
+    return found != parsed.end() && found->is_string() ? found->get<std::string>() : std::string{};
+  };
+  const std::string command = text("command");
+  if (command == "status") return StatusReport{*this}.json();
+  if (command == "flush") {
+    return fmt::format(R"({{"request":{},"flushed":{}}})", recording_->request_flush(),
+                       recording_->consumer_report().flushed);
   }
-  return R"({"error":"unknown command"})";
+  return answer_jobs(command, text("name"));
+}
+
+std::string Node::answer_jobs(const std::string& command, const std::string& name) {
+  jobs::Scheduler& scheduler = housekeeping_->scheduler();
+  if (command == "jobs.list") return jobs_json(scheduler.report());
+  base::Status status;
+  if (command == "jobs.run") {
+    status = scheduler.request_run(name);
+  } else if (command == "jobs.cancel") {
+    status = scheduler.cancel(name);
+  } else {
+    return R"({"error":"unknown command"})";
+  }
+  if (status.ok()) return R"({"ok":true})";
+  const bool unknown = status.error().code == base::ErrorCode::not_found;
+  return unknown ? R"({"error":"no such job"})"
+                 : fmt::format(R"({{"error":"{}"}})", status.error().what.view());
 }
 
 void Node::watch_alarms() {
@@ -336,6 +371,16 @@ std::vector<Alarm> Node::alarms() const {
   const bool ring_failed = std::any_of(journal.rings.begin(), journal.rings.end(),
                                        [](const auto& ring) { return ring.failed; });
   raise(ring_failed, "ring_failed", "a ring's memory failed: its loop counts without detail");
+  const std::string disk = housekeeping_->disk_alarm();
+  raise(!disk.empty(), "disk", disk);
+  const jobs::SchedulerReport jobs = housekeeping_->scheduler().report();
+  raise(!jobs.alarm.empty(), "jobs_history", jobs.alarm);
+  std::string failed;
+  for (const jobs::JobState& job : jobs.jobs) {
+    if (!job.last || job.last->status != jobs::RunStatus::failed) continue;
+    failed += fmt::format("{}{}: {}", failed.empty() ? "" : "; ", job.name, job.last->error);
+  }
+  raise(!failed.empty(), "job_failed", failed);
   return raised;
 }
 

@@ -14,6 +14,7 @@
 #include "admin/admin_server.h"
 #include "app/control_socket.h"
 #include "app/data_plane.h"
+#include "app/housekeeping.h"
 #include "app/recording.h"
 #include "app/resolver.h"
 #include "app/signals.h"
@@ -75,6 +76,7 @@ class Node {
   void drain_on();
   void end();
   std::string answer(std::string_view request);
+  std::string answer_jobs(const std::string& command, const std::string& name);
   std::vector<Alarm> alarms() const;
   void watch_alarms();
   void declare_metrics();
@@ -100,6 +102,7 @@ class Node {
   gateway::EndpointTable endpoints_;
   gateway::Addresses addresses_;
   std::unique_ptr<Recording> recording_;
+  std::unique_ptr<Housekeeping> housekeeping_;
   std::unique_ptr<DataPlane> data_plane_;
 
   std::unique_ptr<loop::Loop> loop_;  // The control loop, of the thread that called run().

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -28,6 +29,10 @@ class PacedThread final {
   ~PacedThread();
 
   void start();
+  // Runs `function` on the thread, between two steps. False: too many wait. Any thread.
+  [[nodiscard]] bool post(std::function<void()> function) {
+    return loop_->post(std::move(function));
+  }
   // Ends after the step in progress. Idempotent.
   void stop();
 

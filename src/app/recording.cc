@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "jobs/sqlite_history.h"
 #include "os/random.h"
 
 namespace weir::app {
@@ -12,7 +13,7 @@ constexpr int kConsumerNiceness = 5;
 
 sqlite::Options database_options() {
   sqlite::Options options;
-  options.schemas = {stats::schema(), kv::schema()};
+  options.schemas = {stats::schema(), kv::schema(), jobs::schema()};
   return options;
 }
 
@@ -99,6 +100,7 @@ base::Status Recording::make_threads() {
                                       [this] { return consumer_step(); });
   if (!consumer.ok()) return consumer.error();
   consumer_thread_ = std::move(consumer).value();
+  writer_ = std::make_unique<StoreWriter>(database_, *consumer_thread_);
   return {};
 }
 
@@ -152,6 +154,13 @@ void Recording::stop(std::chrono::milliseconds patience) {
   }
   consumer_.stop();
   publish_report();
+}
+
+uint64_t Recording::request_flush() {
+  const uint64_t request = flush_requests_.fetch_add(1, std::memory_order_relaxed) + 1;
+  // Not sent: the thread is busy with others' commands; the next request carries this one.
+  static_cast<void>(consumer_thread_->post([this, request] { consumer_.request_flush(request); }));
+  return request;
 }
 
 void Recording::reopen_access_log() {

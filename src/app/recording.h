@@ -5,6 +5,7 @@
 // Nothing here can keep traffic from flowing: a database that cannot be opened is opened again and
 // again by the consumer, while the journal keeps what comes.
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "app/access_log.h"
 #include "app/paced_thread.h"
+#include "app/store_writer.h"
 #include "base/clock.h"
 #include "base/logger.h"
 #include "base/thread_annotations.h"
@@ -52,6 +54,12 @@ class Recording final : public gateway::ClientIdentity {
 
   void reopen_access_log();
 
+  // How other threads write to the statistics database; between start() and stop().
+  sqlite::Writer& writer() { return *writer_; }
+  // Everything derived is to be written soon, for other readers of the database: it is when
+  // consumer_report().flushed reaches the number returned. Any thread.
+  uint64_t request_flush();
+
   journal::JournalStatus journal_status() const { return journal_->status(); }
   pipeline::ConsumerReport consumer_report() const;
   uint64_t access_log_dropped() const { return access_log_ ? access_log_->dropped() : 0; }
@@ -87,6 +95,8 @@ class Recording final : public gateway::ClientIdentity {
 
   std::unique_ptr<PacedThread> consumer_thread_;
   std::unique_ptr<PacedThread> storage_thread_;
+  std::unique_ptr<StoreWriter> writer_;
+  std::atomic<uint64_t> flush_requests_{0};  // A count of its own; relaxed.
 };
 
 // The statistics database's file in a data directory.

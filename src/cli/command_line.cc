@@ -31,6 +31,71 @@ void select(CLI::App& command, CommandLine& line, Command selected) {
   command.callback([&line, selected] { line.command = selected; });
 }
 
+void add_limit(CLI::App& command, CommandLine& line) {
+  command.add_option("--limit", line.limit, "Rows at the most")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+}
+
+void add_stats_commands(CLI::App& app, CommandLine& line) {
+  CLI::App& stats = *app.add_subcommand("stats", "Statistics of paths");
+  stats.require_subcommand(1);
+  CLI::App& top = *stats.add_subcommand("top", "The paths with most requests");
+  top.add_option("--hours", line.hours, "Of the last hours")
+      ->check(CLI::Range(1, 744))
+      ->capture_default_str();
+  add_limit(top, line);
+  add_data(top, line);
+  add_json(top, line);
+  top.footer(
+      "Counts are exact. Percentiles are within 1 %, unique clients have a standard error of 0.8 %."
+      "\nTimes are in milliseconds.");
+  select(top, line, Command::stats_top);
+}
+
+void add_jobs_commands(CLI::App& app, CommandLine& line) {
+  CLI::App& jobs = *app.add_subcommand("jobs", "What the node does by itself, at its times (UTC)");
+  jobs.require_subcommand(1);
+  CLI::App& list = *jobs.add_subcommand("list", "Jobs, when they run next, how they ended last");
+  add_data(list, line);
+  add_json(list, line);
+  select(list, line, Command::jobs_list);
+  CLI::App& run = *jobs.add_subcommand("run", "Run a job now and wait for its end");
+  run.add_option("name", line.job, "archive, clean_up or capacity_report")->required();
+  add_data(run, line);
+  run.footer("Exit codes: 0 it succeeded, 1 it did not, or no server runs there.");
+  select(run, line, Command::jobs_run);
+  CLI::App& history = *jobs.add_subcommand("history", "What was run, newest first");
+  history.add_option("name", line.job, "Of this job only");
+  add_limit(history, line);
+  add_data(history, line);
+  add_json(history, line);
+  select(history, line, Command::jobs_history);
+}
+
+void add_objects_commands(CLI::App& app, CommandLine& line) {
+  CLI::App& objects = *app.add_subcommand("objects", "Archives and other objects");
+  objects.require_subcommand(1);
+  CLI::App& list =
+      *objects.add_subcommand("list", "Print the objects whose keys begin with a prefix");
+  list.add_option("prefix", line.key, "For example: traffic-events/2026-");
+  add_limit(list, line);
+  add_data(list, line);
+  add_json(list, line);
+  select(list, line, Command::objects_list);
+  CLI::App& get = *objects.add_subcommand("get", "Write an object to standard output");
+  get.add_option("key", line.key, "For example: traffic-events/2026-11-23.jsonl.gz")->required();
+  add_data(get, line);
+  get.footer("For example: weir objects get traffic-events/2026-11-23.jsonl.gz | zcat | head");
+  select(get, line, Command::objects_get);
+  CLI::App& verify = *objects.add_subcommand("verify", "Read an object back and check it");
+  verify.add_option("key", line.key, "An archive is read to its last row")->required();
+  add_data(verify, line);
+  add_json(verify, line);
+  verify.footer("Exit codes: 0 it is whole, 1 it is damaged or not there.");
+  select(verify, line, Command::objects_verify);
+}
+
 void add_commands(CLI::App& app, CommandLine& line) {
   CLI::App& serve = *app.add_subcommand("serve", "Carry traffic until SIGTERM");
   serve.add_option("--config", line.config_file, "Configuration file (weir.toml)")
@@ -67,6 +132,17 @@ void add_commands(CLI::App& app, CommandLine& line) {
   get.add_option("key", line.key, "For example: snapshot:latest")->required();
   add_data(get, line);
   select(get, line, Command::kv_get);
+
+  CLI::App& keys = *kv.add_subcommand("list", "Print the keys that begin with a prefix");
+  keys.add_option("prefix", line.key, "For example: snapshot:");
+  add_limit(keys, line);
+  add_data(keys, line);
+  add_json(keys, line);
+  select(keys, line, Command::kv_list);
+
+  add_stats_commands(app, line);
+  add_jobs_commands(app, line);
+  add_objects_commands(app, line);
 
   CLI::App& config = *app.add_subcommand("config", "Work with configurations");
   config.require_subcommand(1);

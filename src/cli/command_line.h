@@ -7,14 +7,32 @@
 
 namespace weir::cli {
 
-enum class Command { serve, demo, status, sql, kv_get, config_check };
+enum class Command {
+  serve,
+  demo,
+  status,
+  sql,
+  kv_get,
+  kv_list,
+  config_check,
+  stats_top,
+  jobs_list,
+  jobs_run,
+  jobs_history,
+  objects_list,
+  objects_get,
+  objects_verify,
+};
 
 struct CommandLine {
   Command command = Command::serve;
   std::string config_file;          // serve, config check; empty: none given.
   std::string data_dir = "./data";  // Every command that looks at a node.
   std::string statement;            // sql
-  std::string key;                  // kv get
+  std::string key;                  // kv get, objects get and verify; kv and objects list: prefix.
+  std::string job;                  // jobs run; jobs history: empty for all.
+  uint32_t hours = 24;              // stats top
+  uint32_t limit = 20;              // stats top, jobs history, the lists.
   bool json = false;
   std::optional<int> exit_code;  // Set: nothing to run, `message` says it all.
   std::string message;           // Help, version, or what is wrong with the arguments.

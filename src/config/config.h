@@ -6,10 +6,12 @@
 // weir.toml and the environment. Paths, durations and sizes carry their unit in the type or name.
 // The keys of the file are named, ranged and marked (restart needed or not) in internal/schema.h.
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -173,6 +175,7 @@ struct Stats {
   bool record = true;          // Off for measurements only: nothing is counted at all.
   bool detail = true;  // False with PATH_COLLECTION_ENABLED=false or USE_TRAFFIC_QUEUE=false:
                        // totals only, through the PathCollector.
+  uint64_t disk_max = 64ULL * 1024 * 1024 * 1024;  // Of the database; beyond: an alarm. 0: none.
   bool operator==(const Stats&) const = default;
 };
 
@@ -183,6 +186,10 @@ struct AccessLog {
   std::string target = "stdout";  // "stdout", "syslog" or a file's path.
   bool operator==(const AccessLog&) const = default;
 };
+
+// What a node does by itself (app/housekeeping.h).
+inline constexpr std::array<std::string_view, 3> kJobNames{"archive", "clean_up",
+                                                           "capacity_report"};
 
 struct Config {
   Server server;
@@ -196,6 +203,7 @@ struct Config {
   LogFormat log_format = LogFormat::text;
   AccessLog access_log;
   milliseconds dns_refresh{30000};
+  std::vector<std::string> jobs_disabled;  // Of kJobNames: run by hand only.
   std::vector<Route> routes;
   std::map<std::string, std::string> vars;  // [vars]
   std::vector<std::string> without_effect;  // Names accepted but meaningless here, for `status`.

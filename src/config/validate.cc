@@ -181,6 +181,11 @@ void check_sections(const Config& config, Findings& findings) {
     findings.add("access_log.target", "cannot be " + in_quotes(log.target),
                  R"("stdout", "syslog" or a file's absolute path)");
   }
+  for (const std::string& name : config.jobs_disabled) {
+    if (std::find(kJobNames.begin(), kJobNames.end(), name) != kJobNames.end()) continue;
+    findings.add("jobs.disabled", in_quotes(name) + " is no job",
+                 R"("archive", "clean_up", "capacity_report")");
+  }
 }
 
 void check_routes(const Config& config, Findings& findings) {

@@ -242,26 +242,24 @@ base::Status Consumer::merge_side(const journal::DegradedSide& side) {
   return {};
 }
 
-// A slice at a time, between batches: at the interval, when an hour has ended, and when asked to.
+// A slice at a time, between batches: at the interval, when an hour has ended, and when asked to. A
+// flush that has begun is ended before the next one, which then holds what came meanwhile.
 base::Status Consumer::derive(Close close) {
   const base::Monotonic now = clock_.monotonic();
   const int64_t hour = codec::unix_hour_of_ms(base::unix_ms(clock_.wall()));
-  const bool flush = flush_requested_ || now >= derive_at_ || hour != derive_hour_ ||
-                     (close == Close::now && intake_.empty());
+  const bool wanted = flush_wanted_ > report_.flushed || now >= derive_at_ ||
+                      hour != derive_hour_ || (close == Close::now && intake_.empty());
+  const bool flush = wanted && !deriving_;
   if (!flush && !deriving_ && !committed_since_derive_) return {};
+  if (flush) flush_serving_ = flush_wanted_;
   const bool done = WEIR_TRY(stats_.derive(flush ? stats::Flush::yes : stats::Flush::no));
   if (flush) {
-    flush_requested_ = false;
     derive_at_ = now + options_.derive_interval;
     derive_hour_ = hour;
   }
   committed_since_derive_ = false;
-  flushing_ = flushing_ || flush;
   deriving_ = !done;
-  if (done && flushing_) {
-    flushing_ = false;
-    ++report_.flushes;
-  }
+  if (done) report_.flushed = flush_serving_;
   return {};
 }
 
@@ -336,6 +334,9 @@ Consumer::Step Consumer::stumble(const Error& error) {
   ++errors_since_beat_;
   ready_ = false;
   path_book_.forget();
+  // What was being written may begin anew: a flush that somebody waits for does.
+  deriving_ = false;
+  flush_serving_ = report_.flushed;
   const std::string alarm = fmt::format("{}: {}", error.what.view(), stats_.last_error());
   if (alarm != report_.store_alarm) {
     logger_.log(LogLevel::error, "the statistics database fails, nothing is lost, retrying: {}",

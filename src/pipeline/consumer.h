@@ -76,7 +76,7 @@ struct ConsumerReport {
   uint64_t store_failures = 0;
   uint64_t snapshots = 0;
   uint64_t snapshot_failures = 0;
-  uint64_t flushes = 0;       // Times that everything derived was in the database.
+  uint64_t flushed = 0;       // The newest request_flush() that is done.
   std::string store_alarm;    // Empty: the last commit succeeded.
   std::string journal_alarm;  // Empty: all streams can be read.
 };
@@ -109,8 +109,8 @@ class Consumer {
   Step step(Close close = Close::when_due);
 
   // Writes what is derived (stats.h) as of now, in the steps that follow, for other readers of the
-  // database.
-  void request_flush() { flush_requested_ = true; }
+  // database. `request`: a number that only grows; report().flushed reaches it when that is done.
+  void request_flush(uint64_t request) { flush_wanted_ = request; }
 
   // Publishes a snapshot in the next step that has the time.
   void request_snapshot() { snapshot_schedule_.request(); }
@@ -192,10 +192,10 @@ class Consumer {
   base::Monotonic degraded_at_{};
   base::Monotonic heartbeat_at_{};
   base::Monotonic derive_at_{};
-  int64_t derive_hour_ = 0;  // In which it was written last.
-  bool flush_requested_ = false;
-  bool deriving_ = false;  // Work is left from the step before.
-  bool flushing_ = false;  // A flush is among it.
+  int64_t derive_hour_ = 0;     // In which it was written last.
+  uint64_t flush_wanted_ = 0;   // The newest request,
+  uint64_t flush_serving_ = 0;  // and the one that is being served.
+  bool deriving_ = false;       // Work is left from the step before.
   bool committed_since_derive_ = false;
   base::Monotonic last_commit_{};
   std::chrono::milliseconds last_batch_took_{0};

@@ -114,6 +114,7 @@ void describe_stats(V& v, S& s) {
   v.boolean("record", s.record);
   v.integer("batch_events_max", s.batch_events_max, Range{1, 1'000'000});
   v.duration("batch_wait", s.batch_wait, Range{1, kMinute});
+  v.size("disk_max", s.disk_max, Range{0, 1024 * kTiB});
   v.restart(false);
 }
 
@@ -213,6 +214,11 @@ void describe(V& v, C& c) {
     v.restart(false);
   });
   v.table("access_log", [&] { describe_access_log(v, c.access_log); });
+  v.table("jobs", [&] {
+    v.restart(true);
+    v.texts("disabled", c.jobs_disabled);
+    v.restart(false);
+  });
   v.table("dns", [&] { v.duration("refresh", c.dns_refresh, Range{kSecond, kDay}); });
   v.vars("vars", c.vars);
   v.routes("routes", c.routes);

@@ -1,0 +1,172 @@
+#include "app/housekeeping.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "app/recording.h"
+#include "base/assert.h"
+#include "codec/iso_time.h"
+#include "pipeline/archiver.h"
+
+namespace weir::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kNiceness = 10;
+
+pipeline::Work work_of(jobs::JobContext& context) {
+  return {.cancelled = context.cancelled, .progress = [&context](uint64_t done, uint64_t total) {
+            context.progress(done, total, "rows");
+          }};
+}
+
+Json time_of(std::optional<base::Wall> wall) {
+  return wall ? Json(codec::iso_ms(base::unix_ms(*wall))) : Json(nullptr);
+}
+
+Json run_json(const std::optional<jobs::JobRun>& run) {
+  if (!run) return nullptr;
+  return {{"trigger", jobs::to_string(run->trigger)},
+          {"status", jobs::to_string(run->status)},
+          {"started", time_of(run->started)},
+          {"finished", time_of(run->finished)},
+          {"summary", run->summary},
+          {"error", run->error}};
+}
+
+}  // namespace
+
+std::string objects_path(const std::string& data_dir) {
+  return data_dir + "/objects";
+}
+
+base::Result<std::unique_ptr<Housekeeping>> Housekeeping::open(const config::Config& config,
+                                                               const std::string& data_dir,
+                                                               sqlite::Writer& writer,
+                                                               base::Clock& clock, os::Files& files,
+                                                               base::Logger& logger) {
+  auto store =
+      WEIR_TRY(objects::DirectoryStore::open(files, clock, {.directory = objects_path(data_dir)}));
+  std::unique_ptr<Housekeeping> housekeeping{
+      new Housekeeping{config, data_dir, writer, std::move(store), clock, logger}};  // Private.
+  housekeeping->thread_ = WEIR_TRY(
+      PacedThread::create(clock, "jobs", kNiceness,
+                          [&scheduler = housekeeping->scheduler_] { return scheduler.step(); }));
+  return housekeeping;
+}
+
+Housekeeping::Housekeeping(const config::Config& config, const std::string& data_dir,
+                           sqlite::Writer& writer, std::unique_ptr<objects::DirectoryStore> store,
+                           base::Clock& clock, base::Logger& logger)
+    : disabled_(config.jobs_disabled),
+      disk_bytes_max_(config.stats.disk_max),
+      writer_(writer),
+      clock_(clock),
+      logger_(logger),
+      store_(std::move(store)),
+      reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
+      history_reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
+      history_(writer, history_reader_),
+      scheduler_(history_, clock, logger) {
+  add("archive", "0 2 * * *", [this](jobs::JobContext& context) { return archive(context); });
+  add("clean_up", "0 3 * * *", [this](jobs::JobContext& context) { return clean_up(context); });
+  add("capacity_report", "0 4 * * *",
+      [this](jobs::JobContext& context) { return report_capacity(context); });
+}
+
+Housekeeping::~Housekeeping() {
+  stop();
+}
+
+void Housekeeping::add(std::string_view name, std::string_view schedule, jobs::Job::Work work) {
+  WEIR_ASSERT(std::find(config::kJobNames.begin(), config::kJobNames.end(), name) !=
+              config::kJobNames.end());
+  scheduler_.add({.name = std::string{name},
+                  .schedule = jobs::Cron::parse(schedule).value(),
+                  .enabled = std::find(disabled_.begin(), disabled_.end(), name) == disabled_.end(),
+                  .work = std::move(work)});
+}
+
+void Housekeeping::start() {
+  thread_->start();
+}
+
+void Housekeeping::stop() {
+  scheduler_.stop();
+  if (thread_) thread_->stop();
+}
+
+// The file may have been replaced since the last job.
+base::Status Housekeeping::open_reader() {
+  return reader_.open();
+}
+
+base::Result<std::string> Housekeeping::archive(jobs::JobContext& context) {
+  WEIR_TRY(open_reader());
+  pipeline::Archiver archiver{writer_, reader_, *store_, clock_, logger_, {}};
+  const pipeline::ArchiveOutcome outcome = WEIR_TRY(archiver.run(work_of(context)));
+  return fmt::format("{} parts, {} rows, {} bytes, all verified", outcome.parts, outcome.rows,
+                     outcome.object_bytes);
+}
+
+base::Result<std::string> Housekeeping::clean_up(jobs::JobContext& context) {
+  WEIR_TRY(open_reader());
+  const pipeline::CleanOutcome outcome =
+      WEIR_TRY(pipeline::clean_archived(writer_, reader_, *store_, logger_, work_of(context)));
+  return fmt::format("{} parts, {} rows deleted", outcome.parts, outcome.rows);
+}
+
+base::Result<std::string> Housekeeping::report_capacity(jobs::JobContext& /*context*/) {
+  WEIR_TRY(open_reader());
+  const auto number = [this](std::string_view sql) { return reader_.query_int(sql); };
+  const int64_t page_bytes = WEIR_TRY(number("PRAGMA page_size"));
+  const int64_t pages = WEIR_TRY(number("PRAGMA page_count"));
+  const int64_t free_pages = WEIR_TRY(number("PRAGMA freelist_count"));
+  const int64_t events = WEIR_TRY(number("SELECT count(*) FROM events"));
+  const int64_t hours = WEIR_TRY(number("SELECT count(*) FROM hourly"));
+  const int64_t completed =
+      WEIR_TRY(number("SELECT count(*) FROM archive_metadata WHERE status = 'completed'"));
+  const int64_t cleaned =
+      WEIR_TRY(number("SELECT count(*) FROM archive_metadata WHERE d1_cleaned = 1"));
+  const auto bytes = static_cast<uint64_t>(page_bytes * (pages - free_pages));
+  const base::MutexLock lock{mutex_};
+  disk_alarm_.clear();
+  if (disk_bytes_max_ > 0 && bytes > disk_bytes_max_) {
+    disk_alarm_ = fmt::format("the database holds {} bytes, more than stats.disk_max ({})", bytes,
+                              disk_bytes_max_);
+  }
+  return fmt::format(
+      "{} bytes used, {} bytes free inside, {} events, {} hourly rows, {} days archived, {} of them"
+      " cleaned",
+      bytes, page_bytes * free_pages, events, hours, completed, cleaned);
+}
+
+std::string Housekeeping::disk_alarm() const {
+  const base::MutexLock lock{mutex_};
+  return disk_alarm_;
+}
+
+std::string jobs_json(const jobs::SchedulerReport& report) {
+  constexpr std::array<std::string_view, 3> kPhases{"idle", "waiting", "running"};
+  Json list = Json::array();
+  for (const jobs::JobState& job : report.jobs) {
+    list.push_back({{"name", job.name},
+                    {"schedule", job.schedule},
+                    {"enabled", job.enabled},
+                    {"phase", kPhases[static_cast<size_t>(job.phase)]},
+                    {"next", job.enabled ? time_of(job.next) : Json(nullptr)},
+                    {"last", run_json(job.last)},
+                    {"progress",
+                     {{"done", job.progress.done},
+                      {"total", job.progress.total},
+                      {"unit", job.progress.unit}}}});
+  }
+  return Json{{"jobs", list}, {"alarm", report.alarm}}.dump(
+      -1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace weir::app

@@ -1,0 +1,75 @@
+#pragma once
+// What a node does by itself at its times (UTC): archive, clean up, report its size. The jobs are
+// those of the founding system; how they are run and remembered: jobs/scheduler.h.
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "app/paced_thread.h"
+#include "base/clock.h"
+#include "base/logger.h"
+#include "base/thread_annotations.h"
+#include "config/config.h"
+#include "jobs/scheduler.h"
+#include "jobs/sqlite_history.h"
+#include "objects/directory_store.h"
+#include "os/files.h"
+#include "sqlite/database.h"
+#include "sqlite/writer.h"
+
+namespace weir::app {
+
+// Ownership: owns the object store, a reading connection, the scheduler and its thread; borrows the
+//   writer, clock, files and logger.
+// Threading: the control thread, unless said otherwise.
+class Housekeeping {
+ public:
+  // Errors: those of objects::DirectoryStore::open(); unavailable (out of descriptors).
+  static base::Result<std::unique_ptr<Housekeeping>> open(const config::Config& config,
+                                                          const std::string& data_dir,
+                                                          sqlite::Writer& writer,
+                                                          base::Clock& clock, os::Files& files,
+                                                          base::Logger& logger);
+  ~Housekeeping();
+
+  void start();
+  // Ends the job that runs, and the thread. Before the writer's thread ends.
+  void stop();
+
+  jobs::Scheduler& scheduler() { return scheduler_; }
+  // Why an operator should look at the database's size; empty: no reason.
+  std::string disk_alarm() const;
+
+ private:
+  Housekeeping(const config::Config& config, const std::string& data_dir, sqlite::Writer& writer,
+               std::unique_ptr<objects::DirectoryStore> store, base::Clock& clock,
+               base::Logger& logger);
+  void add(std::string_view name, std::string_view schedule, jobs::Job::Work work);
+  base::Status open_reader();
+  base::Result<std::string> archive(jobs::JobContext& context);
+  base::Result<std::string> clean_up(jobs::JobContext& context);
+  base::Result<std::string> report_capacity(jobs::JobContext& context);
+
+  const std::vector<std::string> disabled_;
+  const uint64_t disk_bytes_max_;
+  sqlite::Writer& writer_;
+  const base::Clock& clock_;
+  base::Logger& logger_;
+  const std::unique_ptr<objects::DirectoryStore> store_;
+  sqlite::Database reader_;          // Of the jobs.
+  sqlite::Database history_reader_;  // Of the history.
+  jobs::SqliteHistory history_;
+  jobs::Scheduler scheduler_;
+  mutable base::Mutex mutex_;
+  std::string disk_alarm_ WEIR_GUARDED_BY(mutex_);
+  std::unique_ptr<PacedThread> thread_;
+};
+
+// The object store's directory in a data directory.
+std::string objects_path(const std::string& data_dir);
+
+// For the control socket and `weir jobs list`: what report() says, as JSON.
+std::string jobs_json(const jobs::SchedulerReport& report);
+
+}  // namespace weir::app

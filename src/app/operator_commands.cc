@@ -1,0 +1,341 @@
+#include "app/operator_commands.h"
+
+#include <cstdio>
+#include <string>
+#include <thread>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "app/control_socket.h"
+#include "app/housekeeping.h"
+#include "app/log.h"
+#include "app/recording.h"
+#include "cli/table.h"
+#include "codec/iso_time.h"
+#include "codec/text.h"
+#include "jobs/sqlite_history.h"
+#include "kv/sqlite_kv.h"
+#include "objects/directory_store.h"
+#include "os/clock.h"
+#include "os/files.h"
+#include "pipeline/archiver.h"
+#include "stats/sqlite_stats.h"
+
+namespace weir::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPatience{5000};
+constexpr milliseconds kLook{100};
+
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+void print(const Json& json) {
+  print(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+std::string time_text(base::Wall wall) {
+  return codec::iso_ms(base::unix_ms(wall));
+}
+
+// What is open to read of a node's data directory, whether it runs or not.
+struct Reader {
+  explicit Reader(const std::string& data_dir)
+      : database(database_path(data_dir), {.access = sqlite::Access::query_only}) {}
+
+  bool open() {
+    if (database.open().ok()) return true;
+    complain(fmt::format("{}: no database that can be read", database.path()));
+    return false;
+  }
+
+  sqlite::Database database;
+};
+
+Json ask(const std::string& data_dir, const Json& question) {
+  const auto answer = ask_server(data_dir, question.dump(), kPatience);
+  return answer.ok() ? Json::parse(answer.value(), nullptr, false) : Json();
+}
+
+// Lets a running server write what it holds in memory; a stopped one has written it.
+void flush(const std::string& data_dir) {
+  const Json asked = ask(data_dir, {{"command", "flush"}});
+  if (!asked.is_object() || !asked.contains("request")) return;
+  for (milliseconds waited{0}; waited < kPatience; waited += kLook / 10) {
+    const Json status = ask(data_dir, {{"command", "status"}});
+    if (!status.is_object() || status["consumer"]["flushed"] >= asked["request"]) return;
+    std::this_thread::sleep_for(kLook / 10);
+  }
+}
+
+double ms(uint64_t us) {
+  return static_cast<double>(us) / 1000.0;
+}
+
+Json json_of(const stats::TopPath& path) {
+  const stats::Counts& counts = path.counts;
+  const bool timed = counts.us_count > 0;
+  Json json{{"path", path.path}, {"requests", counts.requests}, {"errors", counts.errors}};
+  json["avg_ms"] = timed ? Json(ms(counts.us_sum) / static_cast<double>(counts.us_count)) : Json();
+  const auto& estimates = path.estimates;
+  json["p50_ms"] = estimates ? Json(ms(estimates->p50_us)) : Json();
+  json["p95_ms"] = estimates ? Json(ms(estimates->p95_us)) : Json();
+  json["p99_ms"] = estimates ? Json(ms(estimates->p99_us)) : Json();
+  json["max_ms"] = counts.us_max ? Json(ms(*counts.us_max)) : Json();
+  json["unique_clients"] = estimates ? Json(estimates->unique_clients) : Json();
+  return json;
+}
+
+// The names of a list of objects as columns; numbers with three decimals at most.
+std::string table_of(const Json& rows, const std::vector<std::string>& columns) {
+  cli::Table table{columns};
+  for (const Json& row : rows) {
+    std::vector<std::string> cells;
+    for (const std::string& column : columns) {
+      const Json& value = row[column];
+      cells.push_back(value.is_null()           ? ""
+                      : value.is_string()       ? value.get<std::string>()
+                      : value.is_number_float() ? fmt::format("{:.2f}", value.get<double>())
+                                                : value.dump());
+    }
+    table.add(std::move(cells));
+  }
+  return table.text();
+}
+
+void print_rows(const cli::CommandLine& line, const Json& rows,
+                const std::vector<std::string>& columns) {
+  if (line.json) return print(rows);
+  print(table_of(rows, columns));
+}
+
+// The object store for reading; says why it cannot be.
+std::unique_ptr<objects::DirectoryStore> open_store(os::Files& files, const base::Clock& clock,
+                                                    const std::string& data_dir) {
+  auto store = objects::DirectoryStore::open(
+      files, clock, {.directory = objects_path(data_dir), .access = objects::Access::read_only});
+  if (store.ok()) return std::move(store).value();
+  complain(fmt::format("{}: no object store that can be read: {}", objects_path(data_dir),
+                       store.error().what.view()));
+  return nullptr;
+}
+
+int refuse_object(const std::string& key, const base::Error& error) {
+  complain(error.code == base::ErrorCode::not_found
+               ? fmt::format("{}: no such object", key)
+               : fmt::format("{}: {}", key, error.what.view()));
+  return 1;
+}
+
+Json find_job(const std::string& data_dir, const std::string& name) {
+  const Json listed = ask(data_dir, {{"command", "jobs.list"}});
+  if (!listed.is_object()) return {};
+  for (const Json& job : listed["jobs"]) {
+    if (job["name"] == name) return job;
+  }
+  return {};
+}
+
+void show_progress(const Json& job, bool& shown) {
+  if (::isatty(STDERR_FILENO) == 0) return;
+  const Json& progress = job["progress"];
+  const auto total = progress["total"].get<uint64_t>();
+  if (total == 0) return;
+  const auto done = progress["done"].get<uint64_t>();
+  fmt::print(stderr, "\r{}: {} of {} {} ({} %)  ", job["name"].get<std::string>(), done, total,
+             progress["unit"].get<std::string>(), done * 100 / total);
+  std::fflush(stderr);
+  shown = true;
+}
+
+}  // namespace
+
+int run_stats_top(const cli::CommandLine& line) {
+  flush(line.data_dir);
+  Reader reader{line.data_dir};
+  if (!reader.open()) return 1;
+  const os::RealClock clock;
+  const int64_t hour = codec::unix_hour_of_ms(base::unix_ms(clock.wall()));
+  stats::SqliteStats stats{reader.database, 0};
+  const auto top = stats.top_paths(hour - static_cast<int64_t>(line.hours) + 1, line.limit);
+  if (!top.ok()) {
+    complain(fmt::format("the statistics cannot be read: {}", stats.last_error()));
+    return 1;
+  }
+  Json rows = Json::array();
+  for (const stats::TopPath& path : top.value())
+    rows.push_back(json_of(path));
+  print_rows(line, rows,
+             {"path", "requests", "errors", "avg_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms",
+              "unique_clients"});
+  return 0;
+}
+
+int run_jobs_list(const cli::CommandLine& line) {
+  const Json answer = ask(line.data_dir, {{"command", "jobs.list"}});
+  if (!answer.is_object()) {
+    complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
+    return 1;
+  }
+  Json rows = Json::array();
+  for (Json job : answer["jobs"]) {
+    if (!line.json) {
+      const Json last = job["last"];
+      job["last"] = last.is_null() ? "" : last["status"];
+      job["result"] = last.is_null()                             ? ""
+                      : last["error"].get<std::string>().empty() ? last["summary"]
+                                                                 : last["error"];
+    }
+    rows.push_back(std::move(job));
+  }
+  print_rows(line, rows, {"name", "schedule", "phase", "next", "last", "result"});
+  return 0;
+}
+
+int run_jobs_run(const cli::CommandLine& line) {
+  const Json before = find_job(line.data_dir, line.job);
+  const Json asked = ask(line.data_dir, {{"command", "jobs.run"}, {"name", line.job}});
+  if (!asked.is_object() || asked.contains("error")) {
+    complain(asked.is_object()
+                 ? fmt::format("{}: {}", line.job, asked["error"].get<std::string>())
+                 : fmt::format("{}: no server runs on this data directory", line.data_dir));
+    return 1;
+  }
+  bool shown = false;
+  Json job;
+  do {
+    std::this_thread::sleep_for(kLook);
+    job = find_job(line.data_dir, line.job);
+    if (!job.is_object()) {
+      complain("the server ended");
+      return 1;
+    }
+    show_progress(job, shown);
+  } while (job["phase"] != "idle");
+  if (shown) fmt::print(stderr, "\n");
+  const bool succeeded = job["last"]["status"] == "succeeded";
+  const std::string result = job["last"][succeeded ? "summary" : "error"];
+  if (!succeeded) {
+    complain(fmt::format("{}: {}", line.job, result));
+    return 1;
+  }
+  print(fmt::format("{}: {}\n", line.job, result));
+  return 0;
+}
+
+int run_jobs_history(const cli::CommandLine& line) {
+  Reader reader{line.data_dir};
+  if (!reader.open()) return 1;
+  sqlite::DirectWriter never{reader.database};  // Reading needs none.
+  jobs::SqliteHistory history{never, reader.database};
+  const auto runs = history.list(line.job, line.limit, jobs::History::kNewest);
+  if (!runs.ok()) {
+    complain(fmt::format("the history cannot be read: {}", runs.error().what.view()));
+    return 1;
+  }
+  Json rows = Json::array();
+  for (const jobs::JobRun& run : runs.value()) {
+    rows.push_back(
+        {{"started", time_text(run.started)},
+         {"job", run.job},
+         {"trigger", jobs::to_string(run.trigger)},
+         {"status", jobs::to_string(run.status)},
+         {"seconds", run.finished
+                         ? Json(std::chrono::duration<double>(*run.finished - run.started).count())
+                         : Json()},
+         {"result", run.error.empty() ? run.summary : run.error}});
+  }
+  print_rows(line, rows, {"started", "job", "trigger", "status", "seconds", "result"});
+  return 0;
+}
+
+int run_objects_list(const cli::CommandLine& line) {
+  os::RealFiles files;
+  const os::RealClock clock;
+  const auto store = open_store(files, clock, line.data_dir);
+  if (!store) return 1;
+  Json rows = Json::array();
+  std::string after;
+  for (bool complete = false; !complete && rows.size() < line.limit;) {
+    const auto listing = store->list(line.key, after, line.limit - rows.size());
+    if (!listing.ok()) return refuse_object(line.key, listing.error());
+    for (const objects::Listed& object : listing.value().objects) {
+      rows.push_back(
+          {{"key", object.key}, {"bytes", object.bytes}, {"modified", time_text(object.modified)}});
+      after = object.key;
+    }
+    complete = listing.value().complete;
+  }
+  print_rows(line, rows, {"key", "bytes", "modified"});
+  return 0;
+}
+
+int run_objects_get(const cli::CommandLine& line) {
+  os::RealFiles files;
+  const os::RealClock clock;
+  const auto store = open_store(files, clock, line.data_dir);
+  if (!store) return 1;
+  const auto object = store->open(line.key);
+  if (!object.ok()) return refuse_object(line.key, object.error());
+  const base::Status read = objects::read_object(*object.value(), [](std::string_view bytes) {
+    print(bytes);
+    return base::Status{};
+  });
+  return read.ok() ? 0 : refuse_object(line.key, read.error());
+}
+
+int run_objects_verify(const cli::CommandLine& line) {
+  os::RealFiles files;
+  const os::RealClock clock;
+  const auto store = open_store(files, clock, line.data_dir);
+  if (!store) return 1;
+  const auto info = objects::verify(*store, line.key);
+  if (!info.ok()) return refuse_object(line.key, info.error());
+  Json result{{"key", line.key},
+              {"bytes", info.value().bytes},
+              {"sha256", codec::hex_encode(codec::as_text(info.value().sha256))}};
+  if (line.key.ends_with(".jsonl.gz")) {
+    const auto archive = pipeline::read_archive(*store, line.key, {});
+    if (!archive.ok()) return refuse_object(line.key, archive.error());
+    result["rows"] = archive.value().rows;
+    result["raw_bytes"] = archive.value().raw_bytes;
+    result["raw_sha256"] = codec::hex_encode(codec::as_text(archive.value().raw_sha256));
+  }
+  if (line.json) {
+    print(result);
+  } else {
+    for (const auto& [name, value] : result.items()) {
+      print(fmt::format("{:12}{}\n", name,
+                        value.is_string() ? value.get<std::string>() : value.dump()));
+    }
+  }
+  return 0;
+}
+
+int run_kv_list(const cli::CommandLine& line) {
+  Reader reader{line.data_dir};
+  if (!reader.open()) return 1;
+  const os::RealClock clock;
+  kv::SqliteKv kv{reader.database, clock};
+  const auto listing = kv.list(line.key, {}, line.limit);
+  if (!listing.ok()) {
+    complain(fmt::format("the store cannot be read: {}", listing.error().what.view()));
+    return 1;
+  }
+  Json rows = Json::array();
+  for (const kv::Listed& listed : listing.value().keys) {
+    rows.push_back({{"key", listed.key},
+                    {"metadata", listed.metadata},
+                    {"expires", listed.expires ? Json(time_text(*listed.expires)) : Json()}});
+  }
+  print_rows(line, rows, {"key", "metadata", "expires"});
+  return 0;
+}
+
+}  // namespace weir::app
