@@ -203,6 +203,30 @@ TEST_P(GatewayFailureTest, UpstreamCutWithinItsBodyCutsTheResponse) {
   }
 }
 
+TEST_P(GatewayFailureTest, UpstreamThatStopsWithinItsBodyCutsTheResponse) {
+  rig.publish_with("timeouts = {idle = \"100ms\"}\n");
+  const MuxStream& stream = asked(kGet);
+  upstream().send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhey");
+  rig.until([&] { return stream.body() == "hey"; }, "a part of the body");
+  until_over_in_time(stream);
+  EXPECT_EQ(stream.end(), End::reset);
+  expect_event(stream, 200, Outcome::timeout, 1);
+}
+
+// Between pieces only the idle time counts, also when head and first piece came together.
+TEST_P(GatewayFailureTest, UpstreamMayTakeLongerOverItsBodyThanOverItsFirstByte) {
+  rig.publish_with("timeouts = {first_byte = \"100ms\", idle = \"1s\"}\n");
+  const MuxStream& stream = asked(kGet);
+  rig.pass(milliseconds{80});
+  upstream().send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhey");
+  rig.until([&] { return stream.body() == "hey"; }, "a part of the body");
+  rig.pass(milliseconds{500});
+  upstream().send("you");
+  rig.until_over(stream);
+  EXPECT_EQ(stream.end(), End::complete);
+  expect_event(stream, 200, Outcome::complete, 1);
+}
+
 TEST_P(GatewayFailureTest, TotalTimeCutsAResponseThatIsOnItsWay) {
   rig.publish_with("timeouts = {total = \"100ms\"}\n");
   const MuxStream& stream = asked(kGet);
