@@ -1,4 +1,4 @@
-#include "gateway/testing/scripted_upstream.h"
+#include "net/testing/scripted_upstream.h"
 
 #include <array>
 
@@ -8,7 +8,7 @@
 #include "http/field.h"
 #include "net/socket.h"
 
-namespace weir::gateway::testing {
+namespace weir::net::testing {
 namespace {
 
 constexpr std::string_view kEndOfHead = "\r\n\r\n";
@@ -61,14 +61,14 @@ void UpstreamConnection::send(std::string_view bytes) {
 void UpstreamConnection::send_more() {
   while (socket_.valid() && !unsent_.empty()) {
     const iovec piece{unsent_.data(), unsent_.size()};
-    const net::Moved moved = net::write_some(socket_.get(), &piece, 1);
-    if (moved.kind != net::Moved::Kind::bytes) return;
+    const Moved moved = write_some(socket_.get(), &piece, 1);
+    if (moved.kind != Moved::Kind::bytes) return;
     unsent_.erase(0, moved.bytes);
   }
 }
 
 void UpstreamConnection::reset() {
-  net::reset_on_close(socket_.get());
+  reset_on_close(socket_.get());
   socket_.reset();
 }
 
@@ -86,10 +86,10 @@ void UpstreamConnection::read_all() {
   std::array<char, 16 * 1024> bytes;
   bool came = false;
   while (reading_ && !ended_ && socket_.valid()) {
-    const net::Moved moved = net::read_some(socket_.get(), bytes.data(), bytes.size());
-    if (moved.kind == net::Moved::Kind::would_block) break;
+    const Moved moved = read_some(socket_.get(), bytes.data(), bytes.size());
+    if (moved.kind == Moved::Kind::would_block) break;
     came = true;
-    if (moved.kind == net::Moved::Kind::bytes) {
+    if (moved.kind == Moved::Kind::bytes) {
       received_.append(bytes.data(), moved.bytes);
     } else {
       ended_ = true;
@@ -99,9 +99,9 @@ void UpstreamConnection::read_all() {
 }
 
 ScriptedUpstream::ScriptedUpstream(loop::Loop& loop) : loop_(loop) {
-  const auto address = net::SocketAddress::parse("127.0.0.1:0").value();
-  listener_ = std::move(net::listen_on(address, net::PortSharing::exclusive)).value();
-  port_ = net::local_address(listener_.get()).port();
+  const auto address = SocketAddress::parse("127.0.0.1:0").value();
+  listener_ = std::move(listen_on(address, PortSharing::exclusive)).value();
+  port_ = local_address(listener_.get()).port();
   // Inherited by the sockets that it accepts.
   ::setsockopt(listener_.get(), SOL_SOCKET, SO_RCVBUF, &kReceiveBytes, sizeof kReceiveBytes);
   WEIR_ASSERT(loop_.watch_listener(listener_.get(), *this, false).ok());
@@ -130,13 +130,13 @@ void ScriptedUpstream::answer_all(std::string response) {
 
 void ScriptedUpstream::on_ready(uint32_t /*ready*/) {
   while (true) {
-    auto accepted = net::accept_from(listener_.get());
+    auto accepted = accept_from(listener_.get());
     WEIR_ASSERT(accepted.ok());
-    std::optional<net::Accepted> connection = std::move(accepted).value();
+    std::optional<Accepted> connection = std::move(accepted).value();
     if (!connection) return;
     connections_.push_back(
         std::make_unique<UpstreamConnection>(*this, std::move(connection->socket)));
   }
 }
 
-}  // namespace weir::gateway::testing
+}  // namespace weir::net::testing

@@ -12,7 +12,7 @@
 #include "loop/loop.h"
 #include "os/fd.h"
 
-namespace weir::gateway::testing {
+namespace weir::net::testing {
 
 // The upstream's end of one connection.
 // Ownership: the ScriptedUpstream's, for the whole test.
@@ -84,4 +84,4 @@ class ScriptedUpstream final : public loop::Task {
   std::vector<std::unique_ptr<UpstreamConnection>> connections_;
 };
 
-}  // namespace weir::gateway::testing
+}  // namespace weir::net::testing
