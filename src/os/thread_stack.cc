@@ -25,16 +25,17 @@ namespace {
 constexpr int kHandlerFrames = 2;
 
 // Who may touch `frames` is in `state`: the handler from the moment it has changed "wanted from
-// thread N" into kWriting until it posts `written`; else the thread that asks. A handler that comes
-// too late finds another state and leaves everything alone.
+// thread N" into kWriting until it says kWritten; else the thread that asks. A handler that comes
+// too late finds another state and leaves everything alone. The semaphore only wakes.
 constexpr int64_t kNobody = 0;
 constexpr int64_t kWriting = -1;
+constexpr int64_t kWritten = -2;
 
 struct Request {
   std::atomic<int64_t> state{kNobody};  // Or the thread that is asked.
   std::array<void*, kStackFramesMax + kHandlerFrames> frames{};
   int depth = 0;
-  sem_t written{};
+  sem_t wake_up{};
 };
 
 // A signal handler has no other way to its data.
@@ -50,7 +51,8 @@ void on_signal(int /*signal*/) {
   // Acquire and release: the asking thread's last look at `frames` comes before this.
   if (request.state.compare_exchange_strong(asked, kWriting, std::memory_order_acq_rel)) {
     request.depth = ::backtrace(request.frames.data(), static_cast<int>(request.frames.size()));
-    ::sem_post(&request.written);
+    request.state.store(kWritten, std::memory_order_release);
+    ::sem_post(&request.wake_up);
   }
   errno = kept;
 }
@@ -61,8 +63,11 @@ bool wait_written(std::chrono::milliseconds patience) {
   const int64_t end = until.tv_nsec + patience.count() * 1'000'000;
   until.tv_sec += end / 1'000'000'000;
   until.tv_nsec = end % 1'000'000'000;
-  while (::sem_clockwait(&request.written, CLOCK_MONOTONIC, &until) != 0) {
-    if (errno != EINTR) return false;
+  // A wake-up may be left over from an answer that nobody waited for.
+  while (request.state.load(std::memory_order_acquire) != kWritten) {
+    if (::sem_clockwait(&request.wake_up, CLOCK_MONOTONIC, &until) != 0 && errno != EINTR) {
+      return false;
+    }
   }
   return true;
 }
@@ -90,7 +95,7 @@ pid_t this_thread() {
 }
 
 void install_stack_handler() {
-  WEIR_ASSERT(::sem_init(&request.written, 0, 0) == 0);
+  WEIR_ASSERT(::sem_init(&request.wake_up, 0, 0) == 0);
   request.depth = ::backtrace(request.frames.data(), 1);
   struct sigaction action {};
   action.sa_handler = on_signal;
@@ -99,12 +104,11 @@ void install_stack_handler() {
 }
 
 std::vector<void*> stack_of(pid_t tid, std::chrono::milliseconds patience) {
-  int64_t expected = kNobody;
-  if (!request.state.compare_exchange_strong(expected, tid, std::memory_order_acq_rel)) {
-    // A handler that an earlier call gave up on was writing: is it done?
-    if (!wait_written(std::chrono::milliseconds{0})) return {};
-    request.state.store(tid, std::memory_order_release);
+  // A handler that an earlier call gave up on may be at work still.
+  if (request.state.load(std::memory_order_acquire) == kWriting && !wait_written(patience)) {
+    return {};
   }
+  request.state.store(tid, std::memory_order_release);
   const bool sent = ::syscall(SYS_tgkill, ::getpid(), tid, stack_signal()) == 0;
   if (!sent || !wait_written(patience)) {
     int64_t asked = tid;

@@ -25,7 +25,7 @@ void install_stack_handler();
 // The return addresses of thread `tid` of this process, innermost first. Empty if the thread is
 // gone, or does not run for `patience`: a thread that waits for a disk takes no signal. Interrupts
 // what the thread does: system calls that restart after a handler go on, others return EINTR.
-// Blocks for at most `patience`.
+// Blocks for at most `patience`, twice that if an earlier call was not answered in time.
 // Threading: one thread at a time.
 std::vector<void*> stack_of(pid_t tid, std::chrono::milliseconds patience);
 
