@@ -172,9 +172,4 @@ std::vector<LoopCounts> DataPlane::counts(std::chrono::milliseconds patience) {
   return result;
 }
 
-int64_t DataPlane::busy_ns(uint32_t index, base::Monotonic now) const {
-  const int64_t since = loops_[index]->loop->busy_since_ns();
-  return since == 0 ? 0 : now.time_since_epoch().count() - since;
-}
-
 }  // namespace weir::app

@@ -77,8 +77,7 @@ class DataPlane {
   std::vector<LoopCounts> counts(std::chrono::milliseconds patience);
   uint32_t open_connections() const { return group_.connections.load(std::memory_order_relaxed); }
   uint64_t refused_connections() const { return group_.refused.load(std::memory_order_relaxed); }
-  // How long loop `index` has been busy with one turn, in nanoseconds; 0 while it waits.
-  int64_t busy_ns(uint32_t index, base::Monotonic now) const;
+  const loop::Loop& loop(uint32_t index) const { return *loops_[index]->loop; }
   uint32_t loops() const { return static_cast<uint32_t>(loops_.size()); }
 
  private:

@@ -81,6 +81,7 @@ int Node::run() {
   const auto snapshot = endpoints_.build(config_, ++version_, addresses_);
   prober_->watch(*snapshot);
   data_plane_->start(snapshot);
+  if (!start_watchdog()) return 1;
   resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
   watch_alarm_->set(kAlarmLook);
   start_ms_ = std::chrono::ceil<milliseconds>(clock_.monotonic() - options_.started).count();
@@ -156,6 +157,14 @@ bool Node::open_data_plane() {
   for (uint32_t i = 0; i < config_->traffic.size(); ++i) {
     if (!open_listener(config_->traffic[i], i)) return false;
   }
+  return true;
+}
+
+bool Node::start_watchdog() {
+  auto watchdog =
+      WatchdogThread::start(*data_plane_, config_->server.stall_threshold, clock_, *logger_);
+  if (!watchdog.ok()) return refuse("the watchdog cannot be started: out of descriptors");
+  watchdog_ = std::move(watchdog).value();
   return true;
 }
 
@@ -238,6 +247,7 @@ void Node::publish(std::shared_ptr<const config::Config> config) {
   prober_->watch(*snapshot);
   const auto stalled = data_plane_->publish(snapshot, kPublishPatience);
   admin_->set_health_path(config_->health_path);
+  watchdog_->set_threshold(config_->server.stall_threshold);
   for (const uint32_t index : stalled) {
     logger_->log(base::LogLevel::error,
                  "configuration {}: loop-{} is stalled and will take it up later", version_, index);
@@ -296,6 +306,7 @@ void Node::drain_on() {
 }
 
 void Node::end() {
+  watchdog_.reset();
   data_plane_->stop();
   housekeeping_->stop();
   recording_->stop(kStopPatience);

@@ -18,6 +18,7 @@
 #include "app/recording.h"
 #include "app/resolver.h"
 #include "app/signals.h"
+#include "app/watchdog_thread.h"
 #include "base/clock.h"
 #include "base/logger.h"
 #include "config/load.h"
@@ -65,6 +66,7 @@ class Node {
   bool load_configuration();
   bool open_storage();
   bool open_data_plane();
+  bool start_watchdog();
   bool open_listener(const config::Listener& listener, uint32_t index);
   bool open_control();
   bool open_admin();
@@ -81,6 +83,7 @@ class Node {
   void watch_alarms();
   void declare_metrics();
   void declare_loop_metrics();
+  void declare_stall_metrics();
   void declare_response_metrics();
   void declare_journal_metrics();
   void declare_consumer_metrics();
@@ -104,6 +107,7 @@ class Node {
   std::unique_ptr<Recording> recording_;
   std::unique_ptr<Housekeeping> housekeeping_;
   std::unique_ptr<DataPlane> data_plane_;
+  std::unique_ptr<WatchdogThread> watchdog_;
 
   std::unique_ptr<loop::Loop> loop_;  // The control loop, of the thread that called run().
   metrics::Registry metrics_;

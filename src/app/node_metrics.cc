@@ -22,6 +22,7 @@ double number(uint64_t value) {
 
 void Node::declare_metrics() {
   declare_loop_metrics();
+  declare_stall_metrics();
   declare_response_metrics();
   declare_journal_metrics();
   declare_consumer_metrics();
@@ -51,6 +52,22 @@ void Node::declare_loop_metrics() {
            [](const LoopCounts& c) { return c.gateway.upstream_failures; });
   of_loops("weir_retries_total", "Attempts after a first one.", Kind::counter,
            [](const LoopCounts& c) { return c.gateway.retries; });
+}
+
+void Node::declare_stall_metrics() {
+  const auto of_stalls = [this](const char* name, const char* help, Kind kind,
+                                std::function<double(const loop::Watchdog::Stalls&)> value) {
+    metrics_.collect(name, help, kind, [this, value = std::move(value)](const Emit& emit) {
+      const auto stalls = watchdog_->stalls();
+      for (size_t i = 0; i < stalls.size(); ++i)
+        emit({{"loop", std::to_string(i)}}, value(stalls[i]));
+    });
+  };
+  of_stalls("weir_loop_stalls_total", "Turns of a data loop longer than server.stall_threshold.",
+            Kind::counter, [](const auto& stalls) { return number(stalls.count); });
+  of_stalls(
+      "weir_loop_longest_stall_seconds", "The longest of them.", Kind::gauge,
+      [](const auto& stalls) { return std::chrono::duration<double>{stalls.longest}.count(); });
 }
 
 void Node::declare_response_metrics() {

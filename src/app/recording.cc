@@ -173,7 +173,7 @@ pipeline::ConsumerReport Recording::consumer_report() const {
 }
 
 uint64_t Recording::hash(const config::IpAddress& ip) const {
-  return hasher_.hash(config::to_string(ip));
+  return hasher_.hash(config::IpText{ip}.view());
 }
 
 }  // namespace weir::app

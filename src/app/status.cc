@@ -91,6 +91,11 @@ std::string StatusReport::json() const {
     requests += counts[i].connections.requests;
     if (!counts[i].answered) stalled.push_back(fmt::format("loop-{}", i));
   }
+  Json stalls = Json::array();
+  for (const loop::Watchdog::Stalls& each : node_.watchdog_->stalls()) {
+    const std::chrono::duration<double, std::milli> longest{each.longest};
+    stalls.push_back({{"loop", each.name}, {"count", each.count}, {"longest_ms", longest.count()}});
+  }
   Json listeners = Json::array();
   for (const config::Listener& listener : config.traffic)
     listeners.push_back(listener.address);
@@ -105,6 +110,7 @@ std::string StatusReport::json() const {
                     {"draining", node_.draining_},
                     {"loops", node_.loop_count_},
                     {"stalled_loops", stalled},
+                    {"stalls", stalls},
                     {"listeners", {{"traffic", listeners}, {"admin", config.admin}}},
                     {"connections", node_.data_plane_->open_connections()},
                     {"requests", requests},
@@ -152,6 +158,12 @@ bool print_status(const std::string& json, std::string& out) {
   }
   for (const auto& name : report["without_effect"])
     facts.add({"without effect", text(name)});
+  for (const auto& stalls : report["stalls"]) {
+    if (stalls["count"] == 0) continue;
+    facts.add({"stalls of " + text(stalls["loop"]),
+               fmt::format("{}, the longest {:.1f} ms", text(stalls["count"]),
+                           stalls["longest_ms"].get<double>())});
+  }
   for (const auto& name : report["stalled_loops"])
     facts.add({"STALLED", text(name)});
   const std::string lines = facts.text();

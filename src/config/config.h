@@ -134,6 +134,7 @@ struct Server {
   uint32_t workers = 0;  // Data loops; 0: one per core.
   std::string node;      // Goes into events; default: the host name.
   milliseconds drain_timeout{30000};
+  milliseconds stall_threshold{10};  // A longer turn of a data loop is a stall; 0: not watched.
   bool operator==(const Server&) const = default;
 };
 

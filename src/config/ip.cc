@@ -13,7 +13,7 @@ namespace weir::config {
 namespace {
 
 constexpr std::array<uint8_t, 12> kV4Prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-constexpr size_t kTextBytesMax = 45;  // INET6_ADDRSTRLEN without its NUL.
+static_assert(IpText::kBytesMax + 1 == INET6_ADDRSTRLEN);
 
 }  // namespace
 
@@ -39,9 +39,9 @@ uint32_t IpAddress::v4() const {
 }
 
 std::optional<IpAddress> parse_ip(std::string_view text) {
-  if (text.empty() || text.size() > kTextBytesMax) return std::nullopt;
+  if (text.empty() || text.size() > IpText::kBytesMax) return std::nullopt;
   if (text.find('\0') != std::string_view::npos) return std::nullopt;
-  std::array<char, kTextBytesMax + 1> copy{};  // inet_pton wants a NUL.
+  std::array<char, IpText::kBytesMax + 1> copy{};  // inet_pton wants a NUL.
   std::copy(text.begin(), text.end(), copy.begin());
   IpAddress ip;
   if (text.find(':') != std::string_view::npos) {
@@ -53,13 +53,16 @@ std::optional<IpAddress> parse_ip(std::string_view text) {
   return IpAddress::from_v4(ntohl(v4.s_addr));
 }
 
-std::string to_string(const IpAddress& ip) {
-  std::array<char, kTextBytesMax + 1> text{};
+IpText::IpText(const IpAddress& ip) {
   const bool v4 = ip.is_v4();
-  const char* done = inet_ntop(v4 ? AF_INET : AF_INET6, ip.bytes.data() + (v4 ? 12 : 0),
-                               text.data(), static_cast<socklen_t>(text.size()));
+  const char* const done = inet_ntop(v4 ? AF_INET : AF_INET6, ip.bytes.data() + (v4 ? 12 : 0),
+                                     text_.data(), static_cast<socklen_t>(text_.size()));
   WEIR_ASSERT(done != nullptr);
-  return text.data();
+  bytes_ = static_cast<uint8_t>(std::strlen(text_.data()));
+}
+
+std::string to_string(const IpAddress& ip) {
+  return std::string{IpText{ip}.view()};
 }
 
 bool Cidr::contains(const IpAddress& ip) const {

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/thread_annotations.h"
+
 namespace weir::config {
 
 struct IpAddress {
@@ -27,7 +29,22 @@ struct IpAddress {
 // "192.0.2.1" (four decimals, no leading zeros) or "2001:db8::1", without brackets, zone or port.
 std::optional<IpAddress> parse_ip(std::string_view text);
 
-// IPv4 in dotted form; IPv6 as RFC 5952 wants it: lower case, the longest run of zeros as "::".
+// An address as text, which takes nothing from the heap: for data loops. IPv4 in dotted form; IPv6
+// as RFC 5952 wants it: lower case, the longest run of zeros as "::".
+// Threading: a plain value.
+class IpText {
+ public:
+  static constexpr size_t kBytesMax = 45;
+
+  IpText() = default;  // Empty.
+  explicit IpText(const IpAddress& ip);
+
+  std::string_view view() const WEIR_LIFETIMEBOUND { return {text_.data(), bytes_}; }
+
+ private:
+  std::array<char, kBytesMax + 1> text_{};  // With a NUL.
+  uint8_t bytes_ = 0;
+};
 std::string to_string(const IpAddress& ip);
 
 struct Cidr {

@@ -165,7 +165,7 @@ upstreams = ["https://x"]
 )",
                      {{"PATH_COLLECTION_ENABLED", "maybe"}}),
             ":2:1: server.worker: is not a known key, did you mean \"workers\"?; allowed: workers, "
-            "node, drain_timeout\n"
+            "node, drain_timeout, stall_threshold\n"
             ":4:19: limits.connections_max: cannot be a string; allowed: 1 to 10000000\n"
             ":8:14: routes[0].upstreams[0].url: \"https://x\" is not possible: TLS to upstreams is "
             "not built yet; allowed: \"http://host\", \"http://host:port\", \"http+unix:/path\"\n"

@@ -134,7 +134,7 @@ IpAddress ClientAddressRule::from_forwarded(http::Fields fields, const IpAddress
   return client;
 }
 
-std::string recorded_address(const config::IpAddress& ip, config::ClientIpPrivacy privacy) {
+config::IpText recorded_address(const config::IpAddress& ip, config::ClientIpPrivacy privacy) {
   if (privacy == config::ClientIpPrivacy::none) return {};
   config::IpAddress kept = ip;
   if (privacy == config::ClientIpPrivacy::truncated) {
@@ -142,7 +142,7 @@ std::string recorded_address(const config::IpAddress& ip, config::ClientIpPrivac
     constexpr size_t kV6Bytes = 6;
     std::fill(kept.bytes.begin() + (ip.is_v4() ? kV4Bytes : kV6Bytes), kept.bytes.end(), 0);
   }
-  return config::to_string(kept);
+  return config::IpText{kept};
 }
 
 }  // namespace weir::gateway

@@ -40,6 +40,6 @@ class ClientAddressRule {
 };
 
 // What of an address may be recorded, as text: all of it, its /24 or /48, or nothing.
-std::string recorded_address(const config::IpAddress& ip, config::ClientIpPrivacy privacy);
+config::IpText recorded_address(const config::IpAddress& ip, config::ClientIpPrivacy privacy);
 
 }  // namespace weir::gateway

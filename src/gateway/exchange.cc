@@ -201,12 +201,16 @@ void Exchange::identify(const config::IpAddress& client) {
   connection_->client_hash = gateway_.identity_.hash(client);
   connection_->has_client_hash = true;
   connection_->recorded_privacy = rule;
-  const std::string full = client == config::IpAddress{} ? "" : config::to_string(client);
-  const std::string kept = full.empty() ? full : recorded_address(client, privacy);
-  connection_->client_ip_bytes =
-      static_cast<uint8_t>(full.copy(connection_->client_ip.data(), connection_->client_ip.size()));
+  config::IpText full;
+  config::IpText kept;
+  if (client != config::IpAddress{}) {
+    full = config::IpText{client};
+    kept = recorded_address(client, privacy);
+  }
+  connection_->client_ip_bytes = static_cast<uint8_t>(
+      full.view().copy(connection_->client_ip.data(), connection_->client_ip.size()));
   connection_->recorded_ip_bytes = static_cast<uint8_t>(
-      kept.copy(connection_->recorded_ip.data(), connection_->recorded_ip.size()));
+      kept.view().copy(connection_->recorded_ip.data(), connection_->recorded_ip.size()));
 }
 
 bool Exchange::match_route(const http::RequestHead& head) {
@@ -227,15 +231,15 @@ void Exchange::copy_request(const http::RequestHead& head) {
   const ClientAddressRule& address_rule =
       active_->snapshot->client_addresses[connection_->listener];
   // Only who believes the chain appends to it; then the peer is rarely the client.
-  std::string peer_ip;
+  config::IpText peer_ip;
   if (address_rule.trusts(connection_->peer) && connection_->peer.is_ip()) {
-    peer_ip = config::to_string(config::IpAddress{connection_->peer.ip().bytes});
+    peer_ip = config::IpText{config::IpAddress{connection_->peer.ip().bytes}};
   }
   RequestFacts facts;
   facts.peer_trusted = address_rule.trusts(connection_->peer);
   facts.source_header = header_of(address_rule.source());
   facts.client_ip = connection_->client_ip_text();
-  facts.peer_ip = peer_ip;
+  facts.peer_ip = peer_ip.view();
   facts.host = head.host;
   facts.request_id = request_id_;
   const std::string_view rewritten =

@@ -9,6 +9,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "os/thread_stack.h"
+
 namespace weir::loop {
 namespace {
 
@@ -69,8 +71,10 @@ void Loop::refresh_time() {
 }
 
 void Loop::run() {
+  thread_id_.store(os::this_thread(), std::memory_order_relaxed);
   while (!stopping_.load(std::memory_order_relaxed))
     turn(std::chrono::milliseconds{60'000});
+  busy_since_ns_.store(0, std::memory_order_relaxed);
 }
 
 void Loop::stop() {

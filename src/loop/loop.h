@@ -17,6 +17,8 @@
 #include <memory>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "base/clock.h"
 #include "base/result.h"
 #include "loop/mailbox.h"
@@ -26,7 +28,8 @@ namespace weir::loop {
 
 // Ownership: owns its epoll and wake-up descriptors, and what was disposed in the current turn;
 //   borrows the clock and every Task.
-// Threading: home loop only, except post(), stop() and busy_since(), from any thread.
+// Threading: home loop only, except post(), stop(), busy_since_ns() and thread_id(), from any
+//   thread.
 // Limits: kPostsMax functions wait at a time; kReadyMax descriptors are served per wait; deadlines
 //   ring up to kTick late.
 class Loop final : public Waker {
@@ -79,8 +82,11 @@ class Loop final : public Waker {
   base::Wall wall() const { return wall_; }
   base::Clock& clock() { return clock_; }
 
-  // When the running turn began, as nanoseconds of the monotonic clock; 0 while waiting.
+  // When the running turn began, as nanoseconds of the monotonic clock; 0 while waiting and when
+  // run() has returned.
   int64_t busy_since_ns() const { return busy_since_ns_.load(std::memory_order_relaxed); }
+  // The thread in run(), as the kernel knows it; 0 before.
+  pid_t thread_id() const { return thread_id_.load(std::memory_order_relaxed); }
 
  private:
   Loop(base::Clock& clock, int epoll, int wake_up);
@@ -111,6 +117,7 @@ class Loop final : public Waker {
   std::atomic<bool> stopping_{false};      // Relaxed: stop() wakes the loop, which then reads it.
   std::atomic<bool> woken_{false};         // Set by wake(), cleared before the posts are taken.
   std::atomic<int64_t> busy_since_ns_{0};  // Relaxed: read by the watchdog for its magnitude only.
+  std::atomic<pid_t> thread_id_{0};        // Relaxed: a number of its own.
 };
 
 // A deadline without a descriptor: calls a function once per set().

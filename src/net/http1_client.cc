@@ -222,13 +222,15 @@ void Http1ClientConnection::read_input() {
     }
     if (moved.kind == Moved::Kind::end_of_stream) return on_end_of_stream();
     if (moved.bytes < room && !peer_closed_) readable_ = false;
-    if (head_done_ && request_done_ && output_.empty()) arm(timeouts_.idle);
     if (fresh) {
       process_new({into, moved.bytes});
     } else {
       input_.commit(moved.bytes);
       process_kept();
     }
+    // After it, because these bytes may have completed the head.
+    const bool streaming = state_ == State::active && head_done_ && request_done_;
+    if (streaming && output_.empty()) arm(timeouts_.idle);
   }
 }
 

@@ -27,30 +27,40 @@ bool could_begin(std::string_view bytes, std::string_view prefix) {
   return bytes.substr(0, common) == prefix.substr(0, common);
 }
 
+// Decimal, without leading zeros.
+std::optional<uint16_t> parse_port(std::string_view text) {
+  uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, port);
+  if (parsed.ptr != end || parsed.ec != std::errc{}) return std::nullopt;
+  if (text.size() > 1 && text.front() == '0') return std::nullopt;
+  return port;
+}
+
 base::Result<std::optional<ProxyHeader>> parse_v1(std::string_view bytes) {
   const size_t end = bytes.substr(0, kLineV1BytesMax).find("\r\n");
   if (end == std::string_view::npos) {
     if (bytes.size() >= kLineV1BytesMax) return malformed();
     return std::optional<ProxyHeader>{};
   }
-  std::array<std::string_view, 5> words;
+  std::array<std::string_view, 5> words;  // Family, source, destination, their ports.
   size_t count = 0;
   std::string_view rest = bytes.substr(kPrefixV1.size(), end - kPrefixV1.size());
   while (count < words.size()) {
-    const size_t space = rest.find(' ');
+    // The last word is all that is left, so that a sixth makes it no port.
+    const size_t space = count + 1 < words.size() ? rest.find(' ') : std::string_view::npos;
     words[count++] = rest.substr(0, space);
     if (space == std::string_view::npos) break;
     rest.remove_prefix(space + 1);
   }
   ProxyHeader header{.bytes = end + 2};
-  if (words[0] == "UNKNOWN") return std::optional{header};
-  const bool v6 = words[0] == "TCP6";
-  if (count != words.size() || (!v6 && words[0] != "TCP4")) return malformed();
-  std::string text{v6 ? "[" : ""};
-  text.append(words[1]).append(v6 ? "]:" : ":").append(words[3]);
-  const auto source = SocketAddress::parse(text);
-  if (!source.ok() || !source.value().is_ip()) return malformed();
-  header.source = source.value();
+  if (words[0] == "UNKNOWN") return std::optional{header};  // Whatever follows.
+  const int family = words[0] == "TCP4" ? AF_INET : words[0] == "TCP6" ? AF_INET6 : AF_UNSPEC;
+  if (count != words.size() || family == AF_UNSPEC) return malformed();
+  const auto source = parse_ip(family, words[1]);
+  const auto port = parse_port(words[3]);
+  if (!source || !port || !parse_ip(family, words[2]) || !parse_port(words[4])) return malformed();
+  header.source = SocketAddress::ip(*source, *port);
   return std::optional{header};
 }
 
@@ -81,6 +91,9 @@ base::Result<std::optional<ProxyHeader>> parse_v2(std::string_view bytes) {
   if (command > 1) return malformed();
   if (command == 0) return std::optional{header};  // LOCAL: the proxy's own health check.
   const uint8_t family = byte(13) >> 4U;
+  constexpr uint8_t kUnixFamily = 3;
+  constexpr uint8_t kDatagram = 2;
+  if (family > kUnixFamily || (byte(13) & 0xfU) > kDatagram) return malformed();  // Reserved.
   const std::string_view block = bytes.substr(kFixedBytes, length);
   if (family == 1 && length >= 12) {
     header.source = address_v2(AF_INET, block);

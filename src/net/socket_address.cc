@@ -1,5 +1,6 @@
 #include "net/socket_address.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -27,18 +28,24 @@ IpAddress mapped(const in_addr& v4) {
   return ip;
 }
 
-base::Result<IpAddress> parse_ip(const std::string& text) {
-  in_addr v4{};
-  if (::inet_pton(AF_INET, text.c_str(), &v4) == 1) return mapped(v4);
-  IpAddress ip;
-  if (::inet_pton(AF_INET6, text.c_str(), ip.bytes.data()) == 1) return ip;
-  return bad_address();
-}
-
 }  // namespace
 
 bool IpAddress::is_v4() const {
   return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin());
+}
+
+std::optional<IpAddress> parse_ip(int family, std::string_view text) {
+  std::array<char, INET6_ADDRSTRLEN> copy{};  // inet_pton wants a NUL, and would stop at one.
+  if (text.size() >= copy.size() || text.find('\0') != std::string_view::npos) return std::nullopt;
+  std::copy(text.begin(), text.end(), copy.begin());
+  if (family == AF_INET) {
+    in_addr v4{};
+    if (::inet_pton(AF_INET, copy.data(), &v4) != 1) return std::nullopt;
+    return mapped(v4);
+  }
+  IpAddress ip;
+  if (::inet_pton(AF_INET6, copy.data(), ip.bytes.data()) != 1) return std::nullopt;
+  return ip;
 }
 
 std::string to_string(const IpAddress& ip) {
@@ -93,21 +100,21 @@ base::Result<SocketAddress> SocketAddress::parse(std::string_view text) {
   if (text.starts_with(kUnix)) {
     const std::string_view path = text.substr(kUnix.size());
     if (path.empty() || path.size() > kUnixPathBytesMax) return bad_address();
+    if (path.find('\0') != std::string_view::npos) return bad_address();
     return unix_socket(std::string{path});
   }
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad_address();
   std::string_view host = text.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.find(':') != std::string_view::npos) {
-    return bad_address();
-  }
+  const bool v6 = host.starts_with('[') && host.ends_with(']');
+  if (v6) host = host.substr(1, host.size() - 2);
   uint16_t port = 0;
   const char* const end = text.data() + text.size();
   const auto parsed = std::from_chars(text.data() + colon + 1, end, port);
   if (parsed.ptr != end || parsed.ec != std::errc{}) return bad_address();
-  return ip(WEIR_TRY(parse_ip(std::string{host})), port);
+  const std::optional<IpAddress> address = parse_ip(v6 ? AF_INET6 : AF_INET, host);
+  if (!address) return bad_address();
+  return ip(*address, port);
 }
 
 socklen_t SocketAddress::to_system(sockaddr_storage& storage) const {

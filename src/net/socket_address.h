@@ -4,6 +4,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,8 @@ struct IpAddress {
   bool is_v4() const;
 };
 std::string to_string(const IpAddress& ip);
+// An address of that family, AF_INET or AF_INET6, and nothing else: no port, brackets or zone.
+std::optional<IpAddress> parse_ip(int family, std::string_view text);
 
 // Threading: a plain value.
 class SocketAddress {

@@ -66,6 +66,7 @@ void describe_server(V& v, S& s) {
   v.text("node", s.node);
   v.restart(false);
   v.duration("drain_timeout", s.drain_timeout, Range{0, kHour});
+  v.duration("stall_threshold", s.stall_threshold, Range{0, kMinute});
 }
 
 template <typename V, typename C>
