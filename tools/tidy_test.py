@@ -112,6 +112,12 @@ class TidyTest(unittest.TestCase):
         self.check({LIBRARY: clean + '#include "os/fd.h"\n'}, {LIBRARY: clean + '#include "gateway/own.h"\n'},
                    (LIBRARY, 4, "layering"))
 
+    def test_a_fake_of_a_module_that_is_not_linked(self):
+        build = "src/base/CMakeLists.txt"
+        linked = CLEAN[build].replace("  TESTS", "  TEST_LINKS weir_os_testing\n  TESTS")
+        test = {"src/base/clock_test.cc": '#include "os/testing/fake_files.h"\n'}
+        self.check(test, test | {build: linked}, ("src/base/clock_test.cc", 1, "layering"))
+
     def test_an_include_of_another_modules_internals(self):
         clean = CLEAN["src/base/clock.cc"]
         self.check({LIBRARY: '#include "base/internal/parts.h"\n'},

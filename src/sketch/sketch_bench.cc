@@ -48,7 +48,8 @@ std::vector<uint64_t> hashes(size_t distinct) {
   return values;
 }
 
-uint64_t g_sink = 0;  // NOLINT: keeps results alive.
+// Keeps results alive.
+uint64_t g_sink = 0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 
 double cpu_ns() {
   timespec now{};
