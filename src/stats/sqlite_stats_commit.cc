@@ -339,8 +339,8 @@ base::Status SqliteStats::add_digests(const Batch& batch) {
     ++sum.rows;
     sum.digest += digest_of(event, scratch);
   }
-  const Database::Borrowed select = WEIR_TRY(
-      database_.cached("SELECT digest_high, digest_low FROM day_ledger WHERE day = ?1"));
+  const Database::Borrowed select =
+      WEIR_TRY(database_.cached("SELECT digest_high, digest_low FROM day_ledger WHERE day = ?1"));
   const Database::Borrowed update = WEIR_TRY(database_.cached(
       "UPDATE day_ledger SET digest_rows = digest_rows + ?2, digest_high = ?3, digest_low = ?4,"
       " ingested_day = max(ingested_day, ?5) WHERE day = ?1"));

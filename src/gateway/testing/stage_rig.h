@@ -14,10 +14,10 @@
 #include "gateway/endpoint_table.h"
 #include "gateway/gateway.h"
 #include "gateway/testing/mux_connection.h"
-#include "net/testing/scripted_upstream.h"
 #include "gateway/testing/timeline.h"
 #include "loop/loop.h"
 #include "net/loop_context.h"
+#include "net/testing/scripted_upstream.h"
 #include "net/upstream_pool.h"
 
 namespace weir::gateway::testing {
