@@ -137,11 +137,6 @@ void DataPlane::drain() {
          std::chrono::milliseconds{1000});
 }
 
-void DataPlane::close_idle() {
-  on_all([](DataLoop& data_loop, size_t) { data_loop.server.close_idle(); },
-         std::chrono::milliseconds{1000});
-}
-
 void DataPlane::stop() {
   if (!running_) return;
   for (const auto& data_loop : loops_)

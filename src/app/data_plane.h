@@ -67,11 +67,10 @@ class DataPlane {
   std::vector<uint32_t> publish(std::shared_ptr<const gateway::Snapshot> snapshot,
                                 std::chrono::milliseconds patience);
 
-  // Stops accepting; each connection ends with its exchange.
+  // Stops accepting; each connection ends with its exchange, or after a short rest.
   void drain();
   // True when no client connection is left.
   bool drained() const { return group_.connections.load(std::memory_order_relaxed) == 0; }
-  void close_idle();
   void stop();  // Joins the threads. Connections that are left are cut without a record.
 
   std::vector<LoopCounts> counts(std::chrono::milliseconds patience);

@@ -28,9 +28,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPublishPatience{50};
 constexpr milliseconds kDrainLook{50};
-// Clients with connections at rest get this long to send one more request, whose answer tells them
-// to close; only then are connections at rest closed under them.
-constexpr milliseconds kIdleGrace{500};
 constexpr milliseconds kStopPatience{10'000};
 constexpr milliseconds kAlarmLook{1000};
 
@@ -282,7 +279,6 @@ void Node::begin_drain() {
 void Node::drain_on() {
   const auto passed = clock_.monotonic() - drain_began_;
   if (data_plane_->drained() || passed >= config_->server.drain_timeout) return loop_->stop();
-  if (passed >= kIdleGrace) data_plane_->close_idle();
   drain_alarm_->set(kDrainLook);
 }
 

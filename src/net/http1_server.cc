@@ -39,10 +39,12 @@ base::Status Http1ServerConnection::start() {
   return context_.loop.watch(socket_.get(), *this);
 }
 
-void Http1ServerConnection::drain(bool close_idle) {
-  keep_alive_ = false;
-  // A request that has arrived but was not reported yet is served, not reset.
-  if (close_idle && idle() && !readable_ && !has_input(socket_.get())) close();
+// A response that began before has told the client that the connection stays: it must, for one more
+// request. Those that begin later say otherwise in respond().
+void Http1ServerConnection::drain() {
+  if (!at_rest()) return;
+  io_deadline_ = std::min(io_deadline_, context_.loop.now() + kDrainRest);
+  update_deadline();
 }
 
 // ---- Input ----
@@ -83,6 +85,10 @@ bool Http1ServerConnection::wants_input() const {
       break;
   }
   return false;
+}
+
+bool Http1ServerConnection::at_rest() const {
+  return state_ == State::head && !head_started_ && input_.empty();
 }
 
 void Http1ServerConnection::read_input() {
@@ -306,7 +312,8 @@ void Http1ServerConnection::complete() {
   state_ = State::head;
   if (exchange != nullptr) exchange->on_answered(false);
   if (tunnel || !keep_alive_ || !body_done_) return linger();
-  io_deadline_ = context_.loop.now() + context_.server.keep_alive_timeout;
+  const std::chrono::milliseconds rest = context_.server.keep_alive_timeout;
+  io_deadline_ = context_.loop.now() + (context_.draining ? std::min(rest, kDrainRest) : rest);
   update_deadline();
   if (!processing_ && (readable_ || !input_.empty())) context_.loop.defer(*this);
 }
@@ -381,7 +388,10 @@ void Http1ServerConnection::on_deadline() {
   switch (state_) {
     case State::head:
       if (head_started_) return malformed(http::Malformed::incomplete, input_.size());
-      return close();
+      if (at_rest() && !readable_ && !has_input(socket_.get())) return close();
+      // A request that has arrived but was not reported yet is served, not reset.
+      io_deadline_ = now + context_.server.header_timeout;
+      return update_deadline();
     case State::proxy_header:
     case State::lingering:
       return close();

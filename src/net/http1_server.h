@@ -52,6 +52,9 @@ class Http1ServerConnection final : public loop::Task, public ServerStream {
   static constexpr int kReadsPerTurn = 4;
   static constexpr size_t kLingerBytesMax = 256 * 1024;
   static constexpr std::chrono::milliseconds kLingerTime{2000};
+  // While the loop drains, a connection at rest is closed after this time: enough for a client in
+  // use to send one more request, whose answer tells it to close.
+  static constexpr std::chrono::milliseconds kDrainRest{500};
 
   struct Options {
     uint32_t listener = 0;
@@ -67,10 +70,9 @@ class Http1ServerConnection final : public loop::Task, public ServerStream {
   // Watches the socket. Call once. Errors: unavailable.
   base::Status start();
 
-  // Between exchanges, or waiting for a first one.
-  bool idle() const { return state_ == State::head && input_.empty(); }
-  // Closes at once if idle; else after the exchange.
-  void drain(bool close_idle);
+  // The loop drains (LoopContext::draining is set): ends with the first exchange whose answer can
+  // still say so, or after kDrainRest without one.
+  void drain();
 
   // ServerStream:
   void attach(ServerStreamHandler& handler) override { exchange_ = &handler; }
@@ -97,6 +99,7 @@ class Http1ServerConnection final : public loop::Task, public ServerStream {
   void on_turn() override;
 
   // Input.
+  bool at_rest() const;  // Between exchanges, or waiting for a first one, and nothing has come.
   void read_input();
   bool wants_input() const;
   void process_new(std::string_view fresh);  // Bytes in the scratch memory.

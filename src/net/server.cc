@@ -112,7 +112,7 @@ void Server::adopt(os::Fd socket, const SocketAddress& peer, const ListenerOptio
     group_.loads[loop_index_].connections.fetch_sub(1, std::memory_order_relaxed);
     return;
   }
-  if (context_.draining) connection->drain(false);
+  if (context_.draining) connection->drain();
   connections_.push_back(std::move(connection));
 }
 
@@ -137,13 +137,7 @@ void Server::drain() {
   acceptors_.clear();
   context_.draining = true;
   for (const auto& connection : connections_)
-    connection->drain(false);
-}
-
-void Server::close_idle() {
-  for (size_t i = connections_.size(); i-- > 0;) {
-    if (i < connections_.size()) connections_[i]->drain(true);
-  }
+    connection->drain();
 }
 
 }  // namespace weir::net

@@ -63,11 +63,8 @@ class Server final : public Http1ServerOwner {
   // Accepts from `listener` from the next turn on.
   base::Status listen(os::Fd listener, ListenerOptions options);
 
-  // Accepts what still waits on the listeners, then closes them; asks every connection to end with
-  // its exchange.
+  // Accepts what still waits on the listeners, then closes them; asks every connection to end.
   void drain();
-  // Closes connections that are between exchanges.
-  void close_idle();
   size_t connection_count() const { return connections_.size(); }
   LoopContext& context() { return context_; }
 
