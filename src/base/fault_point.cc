@@ -2,6 +2,7 @@
 
 #if defined(WEIR_FAULTS)
 #include <atomic>
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -22,7 +23,9 @@ Armed armed_from_environment() {
   if (text == nullptr) return {};
   const char* const colon = std::strrchr(text, ':');
   if (colon == nullptr) return {};
-  return {{text, static_cast<size_t>(colon - text)}, std::atol(colon + 1)};
+  Armed armed{{text, static_cast<size_t>(colon - text)}};
+  std::from_chars(colon + 1, colon + std::strlen(colon), armed.pass);
+  return armed;
 }
 
 }  // namespace

@@ -171,7 +171,7 @@ void Loop::expire_slot(size_t slot) {
 }
 
 int Loop::wait_ms(std::chrono::milliseconds wait_max) const {
-  if (const_cast<Node&>(deferred_).linked()) return 0;  // NOLINT: linked() reads only.
+  if (deferred_.linked()) return 0;
   // Searches the occupied slots in the order in which they come up, a word at a time.
   const size_t start = (tick_ + 1) % kSlots;
   for (size_t step = 0; step <= occupied_.size(); ++step) {

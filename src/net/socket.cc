@@ -153,7 +153,7 @@ Moved write_some(int descriptor, const iovec* pieces, size_t count) {
       sent = ::send(descriptor, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL);
     } else {
       msghdr message{};
-      message.msg_iov = const_cast<iovec*>(pieces);  // NOLINT: the kernel reads it only.
+      message.msg_iov = const_cast<iovec*>(pieces);  // The kernel reads it only.
       message.msg_iovlen = count;
       sent = ::sendmsg(descriptor, &message, MSG_NOSIGNAL);
     }

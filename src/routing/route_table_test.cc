@@ -12,7 +12,9 @@
 #include "config/validate.h"
 
 namespace {
-thread_local uint64_t allocations = 0;  // NOLINT: counted by the operators below.
+// Counted by the operators below.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
+thread_local uint64_t allocations = 0;
 }  // namespace
 
 // Not inlined: g++ would warn about malloc() memory that a visible delete gives to free().
