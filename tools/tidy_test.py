@@ -76,20 +76,33 @@ TOKENS = {
 
 
 class TidyTest(unittest.TestCase):
-    def findings(self, changes):
-        """(file, line, rule) of each finding in the clean tree with `changes`: path -> text, or
-        None, which removes the file."""
-        with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder)
-            for name, text in {**CLEAN, **changes}.items():
-                if text is None:
-                    continue
-                path = root / name
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.root = Path(folder.name)
+        cls.write(CLEAN)
+
+    @classmethod
+    def write(cls, files):
+        """path -> text, or None, which removes the file and the folders that it leaves empty."""
+        for name, text in files.items():
+            path = cls.root / name
+            if text is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
-            output = io.StringIO()
-            with contextlib.redirect_stdout(output):
-                status = tidy.main(root)
+                continue
+            path.unlink()
+            while not any((path := path.parent).iterdir()):
+                path.rmdir()
+
+    def findings(self, changes):
+        """(file, line, rule) of each finding in the clean tree with `changes` written into it."""
+        self.write(changes)
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            status = tidy.main(self.root)
+        self.write({name: CLEAN.get(name) for name in changes})
         lines = output.getvalue().splitlines()
         self.assertEqual(status, 1 if lines else 0)
         return [(name, int(number), rule.strip())

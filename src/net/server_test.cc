@@ -228,7 +228,6 @@ TEST_F(ServerTest, DrainServesWhoAlreadyWaitsAndThenRefuses) {
   EXPECT_NE(waiting.received.find("Connection: close"), std::string::npos);
   EXPECT_TRUE(waiting.received.ends_with("ok"));
   EXPECT_FALSE(kept.ended);
-  sides[0]->server.close_idle();
   until([&] { return kept.ended; });
   EXPECT_EQ(group.connections, 0U);
   Client& late = connect();
