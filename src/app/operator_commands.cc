@@ -36,7 +36,7 @@ void print(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-void print(const Json& json) {
+void print_json(const Json& json) {
   print(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
@@ -111,7 +111,7 @@ std::string table_of(const Json& rows, const std::vector<std::string>& columns) 
 
 void print_rows(const cli::CommandLine& line, const Json& rows,
                 const std::vector<std::string>& columns) {
-  if (line.json) return print(rows);
+  if (line.json) return print_json(rows);
   print(table_of(rows, columns));
 }
 
@@ -308,7 +308,7 @@ int run_objects_verify(const cli::CommandLine& line) {
     result["raw_sha256"] = codec::hex_encode(codec::as_text(archive.value().raw_sha256));
   }
   if (line.json) {
-    print(result);
+    print_json(result);
   } else {
     for (const auto& [name, value] : result.items()) {
       print(fmt::format("{:12}{}\n", name,

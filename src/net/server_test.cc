@@ -228,6 +228,7 @@ TEST_F(ServerTest, DrainServesWhoAlreadyWaitsAndThenRefuses) {
   EXPECT_NE(waiting.received.find("Connection: close"), std::string::npos);
   EXPECT_TRUE(waiting.received.ends_with("ok"));
   EXPECT_FALSE(kept.ended);
+  clock.advance(std::chrono::seconds{1});  // The grace of those at rest is over.
   until([&] { return kept.ended; });
   EXPECT_EQ(group.connections, 0U);
   Client& late = connect();
