@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "base/fault_point.h"
 #include "codec/gzip.h"
 #include "codec/iso_time.h"
 #include "codec/text.h"
@@ -163,9 +162,7 @@ base::Result<ArchivedObject> Archiver::write(const ArchivePart& part, const Work
   };
   WEIR_TRY(stats::read_part(reader_, part, add));
   WEIR_TRY(gzip.finish());
-  base::fault_point("archive.before_publish");
   const objects::ObjectInfo info = WEIR_TRY(upload->commit());
-  base::fault_point("archive.after_publish");
   WEIR_TRY(write_index(part, index));
 
   ArchivedObject object = WEIR_TRY(read_archive(store_, part.key, {}));

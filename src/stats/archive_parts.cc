@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "base/fault_point.h"
 #include "codec/iso_time.h"
 #include "stats/internal/rows.h"
 
@@ -204,9 +203,7 @@ base::Result<std::optional<ArchivePart>> begin_part(Database& database, base::Wa
   part = WEIR_TRY(new_part(database, codec::unix_day_of_ms(base::unix_ms(now)), age_days));
   if (!part) return part;
   WEIR_TRY(insert_part(database, *part, now));
-  base::fault_point("archive.before_begin");
   WEIR_TRY(transaction.commit());
-  base::fault_point("archive.after_begin");
   return part;
 }
 
@@ -230,9 +227,7 @@ base::Status complete_part(Database& database, const ArchivePart& part,
     update.bind_unsigned(9, object.rows);
     WEIR_TRY(change_part(database, update));
   }
-  base::fault_point("archive.before_complete");
   WEIR_TRY(transaction.commit());
-  base::fault_point("archive.after_complete");
   return {};
 }
 
@@ -295,9 +290,7 @@ base::Result<ArchivePart> clean_slice(Database& database, const ArchivePart& par
     update.bind_unsigned(5, part.cleaned_through);
     WEIR_TRY(change_part(database, update));
   }
-  base::fault_point("clean.before_commit");
   WEIR_TRY(transaction.commit());
-  base::fault_point("clean.after_commit");
   return cleaned;
 }
 

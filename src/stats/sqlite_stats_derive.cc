@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/fault_point.h"
 #include "stats/internal/rows.h"
 #include "stats/sqlite_stats.h"
 
@@ -126,9 +125,7 @@ base::Status SqliteStats::write_slice() {
     WEIR_TRY(write_sketches(*each));
   for (const ClientRow* const each : clients)
     WEIR_TRY(write_client(*each));
-  base::fault_point("derive.before_commit");
   WEIR_TRY(transaction.commit());
-  base::fault_point("derive.after_commit");
   accumulator_.wrote_sketches(sketches.size());
   accumulator_.wrote_clients(clients.size());
   if (!accumulator_.pass_written()) return {};
@@ -145,7 +142,6 @@ base::Status SqliteStats::write_position(uint64_t seq) {
   update->bind_unsigned(1, seq);
   WEIR_TRY(update->run());
   WEIR_TRY(transaction.commit());
-  base::fault_point("derive.after_position");
   derived_through_ = seq;
   slim_left_ = true;
   return {};
