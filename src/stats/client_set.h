@@ -2,6 +2,7 @@
 // The clients seen on one UTC day, to hold their number at a limit: an open-addressing table of
 // 64-bit hashes, 8 bytes a slot, at most half full.
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
