@@ -155,11 +155,14 @@ std::string problem_of_replace(const PathRule& rule) {
     return "has a '/', but the pattern is for one segment";
   }
   const RE2 compiled{rule.pattern, options_of(kRuleMemoryBytes)};
-  std::string reason;
-  if (!compiled.CheckRewriteString(replace, &reason)) {
-    return fmt::format("cannot be used: {}", reason);
+  const int groups = RE2::MaxSubmatch(replace);
+  if (groups > compiled.NumberOfCapturingGroups()) {
+    return fmt::format("uses group {}, but the pattern has {}", groups,
+                       compiled.NumberOfCapturingGroups());
   }
-  return {};
+  std::string reason;
+  if (compiled.CheckRewriteString(replace, &reason)) return {};
+  return "has a '\\' that is not followed by a digit or '\\'";
 }
 
 }  // namespace
