@@ -21,6 +21,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,6 +60,7 @@ struct ConsumerOptions {
   std::chrono::milliseconds degraded_poll{1'000};
   std::chrono::milliseconds heartbeat{10'000};  // When there is nothing to do.
   PathBook::Limits paths;
+  std::shared_ptr<const codec::PathTemplates> templates;  // Null: paths are counted as they come.
   SnapshotSchedule::Rules snapshots;
   uint64_t hash_seed = 0;  // Must not be known outside: see stats/seeded_hash.h.
 };
@@ -103,6 +105,12 @@ class Consumer {
   // Does one thing: reads and commits at most one batch, or some housekeeping. Call it again and
   // again. Blocks for the disk, for one batch at most.
   Step step(Close close = Close::when_due);
+
+  // Takes effect with the next batch. What is committed stays grouped as it was.
+  void set_paths(PathBook::Limits limits, std::shared_ptr<const codec::PathTemplates> templates) {
+    path_book_.set_limits(limits);
+    builder_.use(std::move(templates));
+  }
 
   // Publishes a snapshot in the next step that has the time.
   void request_snapshot() { snapshot_schedule_.request(); }
