@@ -86,8 +86,6 @@ def run_wrk(bench: Bench, server: Server, seconds: int) -> readings.Load:
 
 
 def sample(bench: Bench, server: Server) -> Sample:
-    run_wrk(bench, server, 1)
-    server.wait_drained()
     quiet = readings.Quiet(bench.fleet.pids())
     loop, process = server.loop_seconds(), readings.process_seconds(server.pid)
     load = run_wrk(bench, server, bench.seconds)
@@ -128,8 +126,14 @@ def quiet_sample(bench: Bench, server: Server) -> Sample | None:
 
 
 def interleaved(bench: Bench, part: str, servers: list[Server]) -> list[dict[str, Sample]]:
-    """Rounds in which every server had a quiet run. The order turns from round to round."""
+    """Rounds in which every server had a quiet run. The order turns from round to round.
+
+    A shared machine's speed moves from second to second, by more than what is to be told apart: so
+    runs are short, the servers of a round stand close together in time, and rounds are many."""
     kept: list[dict[str, Sample]] = []
+    for server in servers:
+        run_wrk(bench, server, 1)
+        server.wait_drained()
     for turn in range(bench.rounds * 2):
         if len(kept) == bench.rounds:
             break

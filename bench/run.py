@@ -31,8 +31,8 @@ FILES = 65536
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="few, short runs: a first look")
-    parser.add_argument("--rounds", type=int, help="rounds to keep (7; with --quick 3)")
-    parser.add_argument("--seconds", type=int, help="length of one run (5; with --quick 2)")
+    parser.add_argument("--rounds", type=int, help="rounds to keep (31; with --quick 9)")
+    parser.add_argument("--seconds", type=int, help="length of one run (1)")
     parser.add_argument("--only", default=",".join(PARTS), help=f"of {','.join(PARTS)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--weir", type=Path, default=ROOT / "build/release/weir", metavar="PATH")
@@ -45,8 +45,8 @@ def arguments() -> argparse.Namespace:
         help="drop a run in which others used more of one core (0.05)",
     )
     chosen = parser.parse_args()
-    chosen.rounds = chosen.rounds or (3 if chosen.quick else 7)
-    chosen.seconds = chosen.seconds or (2 if chosen.quick else 5)
+    chosen.rounds = chosen.rounds or (9 if chosen.quick else 31)
+    chosen.seconds = chosen.seconds or 1
     chosen.only = chosen.only.split(",")
     if unknown := set(chosen.only) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")

@@ -268,6 +268,7 @@ void Node::reload() {
     return;
   }
   publish(std::make_shared<const config::Config>(std::move(loaded.config)));
+  recording_->apply(*config_);
   resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
   logger_->log(base::LogLevel::info, "configuration: version {} is in force, {} routes", version_,
                config_->routes.size());

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/assert.h"
 #include "jobs/sqlite_history.h"
 #include "os/random.h"
 
@@ -83,7 +84,8 @@ Recording::Recording(const config::Config& config, traffic::ClientHasher hasher,
       stats_(database_, os::secure_random_u64()),
       kv_(database_, clock),
       consumer_(*journal_, stats_, kv_, clock, logger,
-                consumer_options(config.stats, os::secure_random_u64())) {
+                consumer_options(config.stats, os::secure_random_u64())),
+      grouping_(grouping(config.stats)) {
   if (config.access_log.enabled) {
     access_log_ = std::make_unique<AccessLog>(config.access_log, logger);
     consumer_.add_sink(*access_log_);
@@ -116,6 +118,30 @@ void Recording::apply(uint32_t index, const config::Config& config) {
   recorders_[index]->set_options(recorder_options(config.stats));
 }
 
+// The configuration is valid, so its rules can be used: anything else is our mistake.
+Recording::PathGrouping Recording::grouping(const config::Stats& stats) {
+  auto templates =
+      codec::PathTemplates::create({.built_in = stats.path_templates, .rules = stats.path_rules});
+  WEIR_ASSERT(templates.ok());
+  return {{.per_route = stats.max_paths_per_hour, .in_all = stats.max_paths_per_hour_node},
+          std::move(templates).value()};
+}
+
+void Recording::apply(const config::Config& config) {
+  PathGrouping changed = grouping(config.stats);
+  const base::MutexLock lock{mutex_};
+  grouping_ = std::move(changed);
+}
+
+void Recording::take_up_grouping() {
+  std::optional<PathGrouping> changed;
+  {
+    const base::MutexLock lock{mutex_};
+    changed = std::exchange(grouping_, std::nullopt);
+  }
+  if (changed) consumer_.set_paths(changed->limits, std::move(changed->templates));
+}
+
 void Recording::start() {
   storage_thread_->start();
   consumer_thread_->start();
@@ -127,6 +153,7 @@ std::chrono::milliseconds Recording::storage_step() {
 }
 
 std::chrono::milliseconds Recording::consumer_step() {
+  take_up_grouping();
   const pipeline::Consumer::Step step = consumer_.step();
   publish_report();
   return step.wait;
@@ -146,6 +173,7 @@ void Recording::stop(std::chrono::milliseconds patience) {
                 "journal: closed with an error (errno {}); the next start takes over what is left",
                 closed.error().os_errno);
   }
+  take_up_grouping();
   const base::Monotonic deadline = clock_.monotonic() + patience;
   while (clock_.monotonic() < deadline) {
     const pipeline::Consumer::Step step = consumer_.step(pipeline::Consumer::Close::now);

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "base/logger.h"
 #include "base/thread_annotations.h"
+#include "codec/path_template.h"
 #include "config/config.h"
 #include "gateway/gateway.h"
 #include "journal/segment_journal.h"
@@ -47,6 +49,9 @@ class Recording final : public gateway::ClientIdentity {
   // it runs.
   void apply(uint32_t index, const config::Config& config);
 
+  // The same for the consumer: how paths are grouped, from its next batch on. The control thread.
+  void apply(const config::Config& config);
+
   void start();
   // After the data loops have stopped: makes all that was recorded durable, and commits it to the
   // database if that takes at most `patience`.
@@ -67,12 +72,19 @@ class Recording final : public gateway::ClientIdentity {
   uint64_t hash(const config::IpAddress& ip) const override;  // Any thread.
 
  private:
+  struct PathGrouping {
+    pipeline::PathBook::Limits limits;
+    std::shared_ptr<const codec::PathTemplates> templates;
+  };
+
   Recording(const config::Config& config, traffic::ClientHasher hasher,
             std::unique_ptr<journal::SegmentJournal> journal, const std::string& data_dir,
             base::Clock& clock, base::Logger& logger);
   base::Status make_threads();
   void add_recorder(uint32_t index, const config::Config& config);
   void publish_report();
+  void take_up_grouping();
+  static PathGrouping grouping(const config::Stats& stats);
   std::chrono::milliseconds storage_step();
   std::chrono::milliseconds consumer_step();
 
@@ -92,6 +104,8 @@ class Recording final : public gateway::ClientIdentity {
 
   mutable base::Mutex mutex_;
   pipeline::ConsumerReport report_ WEIR_GUARDED_BY(mutex_);
+  // What the consumer thread takes up with its next step.
+  std::optional<PathGrouping> grouping_ WEIR_GUARDED_BY(mutex_);
 
   std::unique_ptr<PacedThread> consumer_thread_;
   std::unique_ptr<PacedThread> storage_thread_;

@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "codec/path_template.h"
+
 namespace weir::config {
 
 using std::chrono::milliseconds;
@@ -173,7 +175,11 @@ struct Stats {
   uint32_t batch_events_max = 16384;
   milliseconds batch_wait{100};
   double sampling_rate = 1.0;  // TRAFFIC_SAMPLING_RATE: share of events that keep a detail row.
-  bool record = true;          // Off for measurements only: nothing is counted at all.
+  uint32_t max_paths_per_hour = 10'000;        // Distinct ones of a route; then __other__.
+  uint32_t max_paths_per_hour_node = 100'000;  // Of all routes.
+  bool path_templates = true;                  // The built-in rules for ids in paths.
+  std::vector<codec::PathRule> path_rules;     // Come before those.
+  bool record = true;  // Off for measurements only: nothing is counted at all.
   bool detail = true;  // False with PATH_COLLECTION_ENABLED=false or USE_TRAFFIC_QUEUE=false:
                        // totals only, through the PathCollector.
   uint64_t disk_max = 64ULL * 1024 * 1024 * 1024;  // Of the database; beyond: an alarm. 0: none.

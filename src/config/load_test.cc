@@ -70,6 +70,12 @@ target_bytes_max = 4096
 [stats]
 collect = "all"
 sampling_rate = 0
+max_paths_per_hour = 50
+max_paths_per_hour_node = 500
+path_templates = false
+[[stats.path_rules]]
+pattern = 'u\d+'
+replace = '{user}'
 [privacy]
 client_ip = "truncated"
 [log]
@@ -92,6 +98,10 @@ refresh = "1m"
   EXPECT_EQ(config.limits.target_bytes_max, 4096U);
   EXPECT_EQ(config.stats.collect, Collect::all);
   EXPECT_EQ(config.stats.sampling_rate, 0.0);
+  EXPECT_EQ(config.stats.max_paths_per_hour, 50U);
+  EXPECT_EQ(config.stats.max_paths_per_hour_node, 500U);
+  EXPECT_FALSE(config.stats.path_templates);
+  EXPECT_EQ(config.stats.path_rules, (std::vector<codec::PathRule>{{R"(u\d+)", "{user}"}}));
   EXPECT_EQ(config.client_ip, ClientIpPrivacy::truncated);
   EXPECT_EQ(config.log_format, LogFormat::json);
   EXPECT_TRUE(config.access_log.enabled);

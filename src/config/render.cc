@@ -134,6 +134,15 @@ class Renderer {
     add(key, "[" + out + "]");
   }
 
+  void path_rules(std::string_view key, const std::vector<codec::PathRule>& rules) {
+    std::string out;
+    for (const codec::PathRule& rule : rules) {
+      out += fmt::format("{}{{pattern = {}, replace = {}}}", out.empty() ? "" : ", ",
+                         toml_text(rule.pattern), toml_text(rule.replace));
+    }
+    add(key, "[" + out + "]");
+  }
+
   void host(std::string_view key, HostMode mode, const std::string& literal) {
     switch (mode) {
       case HostMode::upstream:

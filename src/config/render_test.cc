@@ -40,6 +40,7 @@ TEST(RenderTest, EveryTextSurvives) {
   config.routes[0].host_literal = "caf\x65";
   config.routes[1].timeouts.connect = milliseconds{1};
   config.server.drain_timeout = milliseconds{0};
+  config.stats.path_rules = {{R"((\d+)\.json"?)", R"({id}.json\1)"}, {"a", "{a}"}};
   EXPECT_EQ(loaded(to_toml(config)), config);
 }
 

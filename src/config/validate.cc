@@ -38,6 +38,7 @@ class RangeCheck {
   void vars(std::string_view /*key*/, const T& /*value*/) {}
   template <typename T>
   void listeners(std::string_view /*key*/, const T& /*value*/) {}
+  void path_rules(std::string_view /*key*/, const std::vector<codec::PathRule>& /*value*/) {}
   void host(std::string_view /*key*/, HostMode /*mode*/, const std::string& /*literal*/) {}
 
   template <typename Enum, size_t Count>
@@ -188,6 +189,24 @@ void check_sections(const Config& config, Findings& findings) {
   }
 }
 
+void check_path_rules(const Stats& stats, Findings& findings) {
+  if (stats.path_rules.size() > codec::kPathRulesMax) {
+    findings.add("stats.path_rules", fmt::format("has {} rules", stats.path_rules.size()),
+                 fmt::format("at most {}", codec::kPathRulesMax));
+    return;
+  }
+  for (size_t index = 0; index < stats.path_rules.size(); ++index) {
+    auto problem = codec::find_problem(stats.path_rules[index]);
+    if (!problem) continue;
+    findings.add(
+        fmt::format("stats.path_rules[{}].{}", index, problem->in_replace ? "replace" : "pattern"),
+        plain(problem->message),
+        problem->in_replace
+            ? R"("{name}" and other text, with groups of the pattern as '\1'; 1 KiB)"
+            : "RE2 syntax for a whole segment, or with a '/' for the whole path; 1 KiB");
+  }
+}
+
 void check_routes(const Config& config, Findings& findings) {
   if (config.routes.size() > kRoutesMax) {
     findings.add("routes", fmt::format("has {} routes", config.routes.size()), "at most 10000");
@@ -218,6 +237,7 @@ std::vector<Problem> validate(const Config& config) {
   internal::describe(ranges, config);
   internal::check_listeners(config, findings);
   internal::check_sections(config, findings);
+  internal::check_path_rules(config.stats, findings);
   internal::check_routes(config, findings);
   return findings.take();
 }

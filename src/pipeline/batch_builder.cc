@@ -26,7 +26,11 @@ bool is_hour(int64_t hour) {
   return hour >= 0 && hour < 70'389'528;
 }
 
-// The path an event is counted under, limits apart.
+uint64_t with_hour(uint64_t hash, int64_t hour) {
+  return hash ^ (static_cast<uint64_t>(hour) * 0x9e3779b97f4a7c15U);
+}
+
+// The path an event is counted under, template and limits apart.
 std::string_view path_of(const Event& event) {
   if (has(event, EventFlag::kMalformed)) return stats::kMalformedPath;
   if (has(event, EventFlag::kUnrouted) && has(event, EventFlag::kTotalsOnly)) {
@@ -40,9 +44,10 @@ std::string_view path_of(const Event& event) {
 void BatchBuilder::start(size_t items, base::Wall now) {
   now_ = now;
   today_ = codec::unix_day_of_ms(base::unix_ms(now));
-  slots_.assign(std::bit_ceil(2 * (items + 1) * 2),
-                0);  // Each item may add itself and `__other__`.
+  // Each item may add its path, the template of that, and `__other__`; half stay free.
+  slots_.assign(std::bit_ceil(2 * (items + 1) * 3), 0);
   groups_.clear();
+  chosen_.clear();
   advance_index_.clear();
   paths_.clear();
   events_.clear();
@@ -150,37 +155,57 @@ base::Result<Batch> BatchBuilder::build(std::span<const journal::DegradedSide> s
   return finish();
 }
 
-BatchBuilder::Group* BatchBuilder::find(std::string_view path, int64_t hour, uint64_t hash,
-                                        uint32_t** slot) {
+const BatchBuilder::Group* BatchBuilder::find(std::string_view path, int64_t hour,
+                                              uint64_t hash) const {
   const size_t mask = slots_.size() - 1;
-  for (size_t i = hash & mask;; i = (i + 1) & mask) {
-    if (slots_[i] == 0) {
-      *slot = &slots_[i];
-      return nullptr;
-    }
-    Group& group = groups_[slots_[i] - 1];
+  for (size_t i = hash & mask; slots_[i] != 0; i = (i + 1) & mask) {
+    const Group& group = groups_[slots_[i] - 1];
     if (group.hash == hash && group.hour == hour && group.path == path) return &group;
   }
+  return nullptr;
+}
+
+void BatchBuilder::insert(const Group& group) {
+  groups_.push_back(group);
+  const size_t mask = slots_.size() - 1;
+  size_t i = group.hash & mask;
+  while (slots_[i] != 0)
+    i = (i + 1) & mask;
+  slots_[i] = static_cast<uint32_t>(groups_.size());
 }
 
 base::Result<uint32_t> BatchBuilder::row_of(std::string_view path, std::string_view route,
                                             int64_t hour) {
-  const uint64_t hash = hash_(path) ^ (static_cast<uint64_t>(hour) * 0x9e3779b97f4a7c15U);
-  uint32_t* slot = nullptr;
-  if (const Group* const known = find(path, hour, hash, &slot)) return known->row;
+  const uint64_t path_hash = hash_(path);
+  const uint64_t hash = with_hour(path_hash, hour);
+  if (const Group* const known = find(path, hour, hash)) return known->row;
+  const std::string_view chosen = templates_.of(path, path_hash);
+  const bool same = chosen.data() == path.data();
+  const uint32_t row =
+      same ? WEIR_TRY(new_row(path, route, hour)) : WEIR_TRY(chosen_row(chosen, route, hour));
+  insert({path, hour, hash, row});
+  return row;
+}
 
-  Group group{path, hour, hash, static_cast<uint32_t>(hours_.size())};
-  if (WEIR_TRY(path_book_.admit(hour, path, route))) {
-    hours_.push_back({.hour = hour, .path = static_cast<uint32_t>(paths_.size()), .route = route});
-    paths_.push_back(path);
-  } else {
-    // One level deep: `__other__` is always admitted.
-    group.row = WEIR_TRY(row_of(stats::kOtherPath, {}, hour));  // NOLINT(misc-no-recursion)
-    find(path, hour, hash, &slot);  // The row of `__other__` may have taken the slot.
+base::Result<uint32_t> BatchBuilder::chosen_row(std::string_view path, std::string_view route,
+                                                int64_t hour) {
+  const uint64_t hash = with_hour(hash_(path), hour);
+  if (const Group* const known = find(path, hour, hash)) return known->row;
+  const std::string_view kept = chosen_.emplace_back(path);
+  // One level deep: `__other__` is always admitted.
+  const uint32_t row = WEIR_TRY(new_row(kept, route, hour));  // NOLINT(misc-no-recursion)
+  insert({kept, hour, hash, row});
+  return row;
+}
+
+base::Result<uint32_t> BatchBuilder::new_row(std::string_view path, std::string_view route,
+                                             int64_t hour) {
+  if (!WEIR_TRY(path_book_.admit(hour, path, route))) {
+    return chosen_row(stats::kOtherPath, {}, hour);  // NOLINT(misc-no-recursion)
   }
-  groups_.push_back(group);
-  *slot = static_cast<uint32_t>(groups_.size());
-  return group.row;
+  hours_.push_back({.hour = hour, .path = static_cast<uint32_t>(paths_.size()), .route = route});
+  paths_.push_back(path);
+  return static_cast<uint32_t>(hours_.size() - 1);
 }
 
 Batch::Advance& BatchBuilder::advance_of(const Input& input, uint32_t source) {

@@ -1,14 +1,22 @@
 #pragma once
 // Turns a range of items into what the statistics database stores: rows, groups, positions.
+//
+// A path goes through three hands: its template is found first (template_cache.h), then the path
+// book decides whether that has a row of its own in the hour (path_book.h), and the result is the
+// path that the event is counted under. A batch asks once for each path and hour.
 
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "pipeline/intake.h"
 #include "pipeline/path_book.h"
+#include "pipeline/template_cache.h"
 #include "stats/stats.h"
 
 namespace weir::pipeline {
@@ -19,6 +27,11 @@ namespace weir::pipeline {
 class BatchBuilder {
  public:
   BatchBuilder(PathBook& paths, uint64_t hash_seed) : path_book_(paths), hash_{hash_seed} {}
+
+  // How the paths of later batches are grouped; null: as they come.
+  void use(std::shared_ptr<const codec::PathTemplates> templates) {
+    templates_.use(std::move(templates));
+  }
 
   struct Input {
     std::span<const Item> items;
@@ -36,7 +49,8 @@ class BatchBuilder {
   base::Result<stats::Batch> build(std::span<const journal::DegradedSide> sides, base::Wall now);
 
  private:
-  // One (path as it came, hour) of the batch.
+  // One (path as it came or as it was chosen, hour) of the batch. A chosen path that comes as it is
+  // chooses itself, so both kinds share one table.
   struct Group {
     std::string_view path;
     int64_t hour = 0;
@@ -48,16 +62,24 @@ class BatchBuilder {
   stats::Batch finish();
   base::Status add(const Input& input, const Item& item);
   base::Status add_event(const Input& input, const Item& item);
+  // The index into hours_ of the row that counts `path`, as it came.
   base::Result<uint32_t> row_of(std::string_view path, std::string_view route, int64_t hour);
-  Group* find(std::string_view path, int64_t hour, uint64_t hash, uint32_t** slot);
+  // The same for a chosen path, which need not live longer than the call.
+  base::Result<uint32_t> chosen_row(std::string_view path, std::string_view route, int64_t hour);
+  // The same for one that no group has. Requires that `path` lives as long as the batch.
+  base::Result<uint32_t> new_row(std::string_view path, std::string_view route, int64_t hour);
+  const Group* find(std::string_view path, int64_t hour, uint64_t hash) const;
+  void insert(const Group& group);
   stats::Batch::Advance& advance_of(const Input& input, uint32_t source);
   stats::Batch::DayRow& day_of(int64_t day);
   stats::Accounted& accounted_today() { return day_of(today_).accounted; }
 
   PathBook& path_book_;
   const stats::SeededHash hash_;
+  TemplateCache templates_;
   std::vector<uint32_t> slots_;  // Open addressing; 0: free, else index into groups_ plus 1.
   std::vector<Group> groups_;
+  std::deque<std::string> chosen_;       // Chosen paths that stand in no event.
   std::vector<uint32_t> advance_index_;  // By source; 0: none, else index into advances_ plus 1.
   base::Wall now_;
   int64_t today_ = 0;

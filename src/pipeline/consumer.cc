@@ -36,7 +36,9 @@ Consumer::Consumer(journal::Journal& journal, stats::Stats& stats, kv::Kv& kv,
       path_book_(stats, options.paths, options.hash_seed),
       builder_(path_book_, options.hash_seed),
       intake_(options.batch_events_max, options.batch_bytes_max),
-      snapshot_schedule_(options.snapshots) {}
+      snapshot_schedule_(options.snapshots) {
+  builder_.use(options.templates);
+}
 
 Consumer::~Consumer() = default;
 

@@ -21,6 +21,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,6 +63,7 @@ struct ConsumerOptions {
   // again.
   std::chrono::milliseconds derive_interval{10'000};
   PathBook::Limits paths;
+  std::shared_ptr<const codec::PathTemplates> templates;  // Null: paths are counted as they come.
   SnapshotSchedule::Rules snapshots;
   uint64_t hash_seed = 0;  // Must not be known outside: see stats/seeded_hash.h.
 };
@@ -111,6 +113,12 @@ class Consumer {
   // Writes what is derived (stats.h) as of now, in the steps that follow, for other readers of the
   // database. `request`: a number that only grows; report().flushed reaches it when that is done.
   void request_flush(uint64_t request) { flush_wanted_ = request; }
+
+  // Takes effect with the next batch. What is committed stays grouped as it was.
+  void set_paths(PathBook::Limits limits, std::shared_ptr<const codec::PathTemplates> templates) {
+    path_book_.set_limits(limits);
+    builder_.use(std::move(templates));
+  }
 
   // Publishes a snapshot in the next step that has the time.
   void request_snapshot() { snapshot_schedule_.request(); }

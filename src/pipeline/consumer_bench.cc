@@ -1,10 +1,11 @@
 // How fast the consumer stores a backlog, and how much it writes for one event.
 //
-// Usage: consumer_bench [DIRECTORY] [EVENTS] [PATHS] [ROUNDS]
-// Events come from memory (a journal's own reading is not measured), over PATHS paths of which some
-// are much more frequent than others, 200 user agents and 50 000 clients. Each round starts with an
-// empty database in DIRECTORY. Prints events per second of wall time and of CPU time, and bytes
-// written per event, and at the end the medians.
+// Usage: consumer_bench [DIRECTORY] [EVENTS] [PATHS] [ROUNDS] [RULES]
+// RULES: "none" (paths as they come), "built-in" (the default), "own" (20 rules of an operator
+// too). Events come from memory (a journal's own reading is not measured), over PATHS paths of
+// which some are much more frequent than others, 200 user agents and 50 000 clients. Each round
+// starts with an empty database in DIRECTORY. Prints events per second of wall time and of CPU
+// time, and bytes written per event, and at the end the medians.
 
 #include <algorithm>
 #include <array>
@@ -118,7 +119,16 @@ struct Round {
   double bytes;
 };
 
-Round run(MemoryJournal& journal, const std::string& directory) {
+std::shared_ptr<const codec::PathTemplates> templates(std::string_view rules) {
+  if (rules == "none") return nullptr;
+  codec::PathTemplateOptions options;
+  for (int i = 0; i < 20 && rules == "own"; ++i) {
+    options.rules.push_back({fmt::format("kind{}-[a-z]+", i), fmt::format("{{kind{}}}", i)});
+  }
+  return codec::PathTemplates::create(options).value();
+}
+
+Round run(MemoryJournal& journal, const std::string& directory, std::string_view rules) {
   const SystemClock clock;
   base::NullLogger logger;
   const std::string path = directory + "/consumer_bench.db";
@@ -127,7 +137,8 @@ Round run(MemoryJournal& journal, const std::string& directory) {
   sqlite::Database database{path, {.schemas = {kv::schema(), stats::schema()}}};
   stats::SqliteStats stats{database, 1};
   kv::SqliteKv kv{database, clock};
-  Consumer consumer{journal, stats, kv, clock, logger, {.hash_seed = 7}};
+  Consumer consumer{journal, stats,  kv,
+                    clock,   logger, {.templates = templates(rules), .hash_seed = 7}};
 
   const uint64_t written = bytes_written();
   const std::clock_t cpu = std::clock();
@@ -168,7 +179,8 @@ int main(int count, char** arguments) {
   weir::pipeline::fill(journal, events, paths, weir::pipeline::SystemClock{});
   std::vector<Round> rounds;
   for (size_t i = 0; i < rounds_max; ++i) {
-    rounds.push_back(weir::pipeline::run(journal, directory));
+    rounds.push_back(
+        weir::pipeline::run(journal, directory, count > 5 ? arguments[5] : "built-in"));
     fmt::print("round {}: {:.0f} events/s, {:.0f} events/CPU-s, {:.0f} bytes/event\n", i + 1,
                rounds.back().per_second, rounds.back().per_cpu_second, rounds.back().bytes);
   }

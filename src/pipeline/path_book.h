@@ -7,9 +7,10 @@
 //   - a route may start up to `per_route` paths;
 //   - all routes together may start up to `in_all` paths;
 //   - requests without a route may start up to `per_route` paths together, and only while fewer
-//   than
-//     `in_all` paths have rows at all. They take nothing from the routes: an hour holds at most
-//     `in_all + per_route` paths, whoever comes first.
+//     than `in_all` paths have rows at all. They take nothing from the routes: an hour holds at
+//     most `in_all + per_route` paths, whoever comes first.
+// A path here is its template (codec/path_template.h), where it has one.
+//
 // Totals are exact in any case, because `__other__` is counted like any path.
 
 #include <array>
@@ -27,8 +28,8 @@ namespace weir::pipeline {
 
 // Ownership: borrows Stats, from which it learns what an hour already holds.
 // Threading: the consumer thread.
-// Limits: remembers kHoursMax hours, 8 bytes and some overhead for each of their paths; others are
-//   read again from Stats when they are needed.
+// Limits: remembers kHoursMax hours, about 40 bytes for each of their paths, so at most 18 MiB with
+//   the limits that are set by default; other hours are read again from Stats when they are needed.
 class PathBook {
  public:
   struct Limits {
@@ -44,6 +45,9 @@ class PathBook {
   // empty for requests without one.
   // Blocks for the store when the hour is not remembered. Errors: those of Stats.
   base::Result<bool> admit(int64_t hour, std::string_view path, std::string_view route);
+
+  // From here on. What has a row keeps it, though it be more than the new limits allow.
+  void set_limits(Limits limits) { limits_ = limits; }
 
   // After a transaction that was rolled back: what it admitted has no rows.
   void forget();
@@ -62,7 +66,7 @@ class PathBook {
   static void count(Hour& hour, std::string_view route);
 
   stats::Stats& stats_;
-  const Limits limits_;
+  Limits limits_;
   const stats::SeededHash hash_;
   std::array<Hour, kHoursMax> hours_;
   uint64_t uses_ = 0;

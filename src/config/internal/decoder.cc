@@ -204,6 +204,27 @@ class Decoder {
     }
   }
 
+  void path_rules(std::string_view key, std::vector<codec::PathRule>& out) {
+    const Value* value = find(key);
+    if (value == nullptr) return;
+    constexpr std::string_view kAllowed = "tables {pattern, replace}";
+    if (value->kind != Value::Kind::array) return wrong_kind(key, *value, kAllowed);
+    for (size_t index = 0; index < value->items.size(); ++index) {
+      const Value& item = value->items[index];
+      const std::string item_key = fmt::format("{}[{}]", key, index);
+      place(item_key, item.place);
+      codec::PathRule& rule = out.emplace_back();
+      if (item.kind != Value::Kind::table) {
+        wrong_kind(item_key, item, kAllowed);
+      } else {
+        enter(item, item_key, [&] {
+          text("pattern", rule.pattern);
+          text("replace", rule.replace);
+        });
+      }
+    }
+  }
+
   void host(std::string_view key, HostMode& mode, std::string& literal) {
     const Value* value = find(key);
     if (value == nullptr) return;

@@ -5,8 +5,8 @@
 //
 // A visitor V has: boolean, text, texts, integer, real, size, duration, choice, pairs (a table of
 // name = value), multi_pairs (name = value or array of values), table, and for the irregular ones:
-// listeners, upstreams, host, present, routes, vars. restart(true) says that the keys that follow
-// need a restart.
+// listeners, upstreams, path_rules, host, present, routes, vars. restart(true) says that the keys
+// that follow need a restart.
 
 #include <array>
 #include <chrono>
@@ -111,6 +111,10 @@ void describe_stats(V& v, S& s) {
   v.choice("collect", s.collect, kCollects);
   v.real("sampling_rate", s.sampling_rate, 0.0, 1.0);
   v.boolean("detail", s.detail);
+  v.integer("max_paths_per_hour", s.max_paths_per_hour, Range{1, 1'000'000});
+  v.integer("max_paths_per_hour_node", s.max_paths_per_hour_node, Range{1, 1'000'000});
+  v.boolean("path_templates", s.path_templates);
+  v.path_rules("path_rules", s.path_rules);
   v.restart(true);
   v.boolean("record", s.record);
   v.integer("batch_events_max", s.batch_events_max, Range{1, 1'000'000});

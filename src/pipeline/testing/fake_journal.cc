@@ -27,6 +27,14 @@ void FakeJournal::lose(journal::Stream stream, uint64_t count) {
   streams_[stream].next += count;
 }
 
+void FakeJournal::forget_released() {
+  for (auto& [stream, contents] : streams_) {
+    contents.records.erase(contents.records.begin(),
+                           contents.records.upper_bound(contents.released));
+  }
+  lent_ = {};
+}
+
 uint64_t FakeJournal::released(journal::Stream stream) const {
   return streams_.at(stream).released;
 }

@@ -30,6 +30,8 @@ class FakeJournal final : public journal::Journal {
 
   uint64_t released(journal::Stream stream) const;
   uint64_t appended(journal::Stream stream) const;
+  // Takes the memory of released records back; else they are kept, to be delivered again.
+  void forget_released();
   const std::vector<journal::DegradedSide>& sides() const { return sides_; }
 
   std::vector<journal::Stream> streams() override;

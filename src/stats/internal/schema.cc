@@ -7,6 +7,9 @@ namespace {
 
 // Version 1 makes the tables, version 2 the views, version 3 what is derived from events,
 // version 4 archives.
+// Version 5 lets traffic_events show the path that was asked for, not the one it is counted under: its
+// rows are single exchanges, and who looks there wants to know what a client did; path_stats_hourly is
+// where paths are grouped, and `exchanges` has both.
 //
 // In `events`, a column of type ANY holds a word_id (integer) or, where the dictionary is full, the
 // text itself; the views ask for the type first, because a text such as "12" would be found as a
@@ -16,7 +19,7 @@ namespace {
 // one table. path_stats_hourly uses joins, so that a filter on path or hour_bucket finds its rows
 // by index; the rows of sqlite_stat1 tell SQLite how selective each index is, which it would only
 // guess. archive_metadata has its columns and no rows: nothing is archived.
-constexpr std::array<std::string_view, 4> kMigrations{
+constexpr std::array<std::string_view, 5> kMigrations{
     R"sql(
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES('next_seq', 1);
@@ -277,6 +280,35 @@ CREATE VIEW archive_metadata AS SELECT
   CASE WHEN count(*) = count(completed_ms) THEN max(completed_ms) END AS completed_at,
   min(state = 'completed' AND cleaned_through = through_seq) AS d1_cleaned
 FROM archive_parts p GROUP BY day;
+)sql",
+    R"sql(
+DROP VIEW traffic_events;
+CREATE VIEW traffic_events AS SELECT
+  CASE typeof(e.id) WHEN 'text' THEN e.id
+    ELSE printf('%013d-%s', e.ts_ms, lower(hex(e.id))) END AS id,
+  ifnull(e.raw_path, (SELECT p.path FROM paths p WHERE p.path_id = e.path_id)) AS path,
+  CASE typeof(e.method) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.method) ELSE e.method END AS method,
+  e.status AS status,
+  e.us / 1000.0 AS response_time,
+  printf('%016x', e.client) AS client_ip_hash,
+  CASE typeof(e.ua) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.ua) ELSE e.ua END AS user_agent,
+  CASE typeof(e.country) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.country) ELSE e.country END AS country,
+  e.ts_ms AS timestamp,
+  date(e.ts_ms / 1000, 'unixepoch') AS event_date,
+  e.status >= 400 AS is_error,
+  e.ts_ms / 1000 + e.lag_s AS created_at,
+  CASE typeof(e.ip) WHEN 'integer'
+    THEN printf('%d.%d.%d.%d', e.ip >> 24 & 255, e.ip >> 16 & 255, e.ip >> 8 & 255, e.ip & 255)
+    ELSE e.ip END AS ip_address,
+  CASE typeof(e.colo) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.colo) ELSE e.colo END AS edge_colo,
+  CASE e.geo WHEN 1 THEN 'allowed' WHEN 2 THEN 'blocked' WHEN 3 THEN 'throttled' END AS geo_action,
+  CASE typeof(e.city) WHEN 'integer'
+    THEN (SELECT w.word FROM words w WHERE w.word_id = e.city) ELSE e.city END AS city
+FROM events e;
 )sql",
 };
 
