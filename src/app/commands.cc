@@ -6,11 +6,13 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "app/audit_command.h"
 #include "app/control_socket.h"
 #include "app/demo.h"
 #include "app/log.h"
 #include "app/node.h"
 #include "app/operator_commands.h"
+#include "app/queue_commands.h"
 #include "app/recording.h"
 #include "app/reload.h"
 #include "app/status.h"
@@ -208,6 +210,15 @@ int run_command(const cli::CommandLine& line) {
       return run_sql(line);
     case cli::Command::kv_get:
       return run_kv_get(line);
+    case cli::Command::queues_list:
+      return run_queues_list(line);
+    case cli::Command::queues_dead_letters:
+      return run_dead_letters(line);
+    case cli::Command::queues_replay:
+    case cli::Command::queues_purge:
+      return run_letters(line);
+    case cli::Command::audit:
+      return run_audit(line);
     case cli::Command::kv_list:
       return run_kv_list(line);
     case cli::Command::config_check:

@@ -6,10 +6,12 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "app/audit_command.h"
 #include "app/recording.h"
 #include "base/assert.h"
 #include "codec/iso_time.h"
 #include "pipeline/archiver.h"
+#include "pipeline/audit.h"
 
 namespace weir::app {
 namespace {
@@ -44,15 +46,13 @@ std::string objects_path(const std::string& data_dir) {
   return data_dir + "/objects";
 }
 
-base::Result<std::unique_ptr<Housekeeping>> Housekeeping::open(const config::Config& config,
-                                                               const std::string& data_dir,
-                                                               sqlite::Writer& writer,
-                                                               base::Clock& clock, os::Files& files,
-                                                               base::Logger& logger) {
+base::Result<std::unique_ptr<Housekeeping>> Housekeeping::open(
+    const config::Config& config, const std::string& data_dir, sqlite::Writer& writer,
+    base::Clock& clock, os::Files& files, base::Logger& logger, Derive derive) {
   auto store =
       WEIR_TRY(objects::DirectoryStore::open(files, clock, {.directory = objects_path(data_dir)}));
-  std::unique_ptr<Housekeeping> housekeeping{
-      new Housekeeping{config, data_dir, writer, std::move(store), clock, logger}};  // Private.
+  std::unique_ptr<Housekeeping> housekeeping{new Housekeeping{
+      config, data_dir, writer, std::move(store), clock, logger, std::move(derive)}};  // Private.
   housekeeping->thread_ = WEIR_TRY(
       PacedThread::create(clock, "jobs", kNiceness,
                           [&scheduler = housekeeping->scheduler_] { return scheduler.step(); }));
@@ -61,12 +61,13 @@ base::Result<std::unique_ptr<Housekeeping>> Housekeeping::open(const config::Con
 
 Housekeeping::Housekeeping(const config::Config& config, const std::string& data_dir,
                            sqlite::Writer& writer, std::unique_ptr<objects::DirectoryStore> store,
-                           base::Clock& clock, base::Logger& logger)
+                           base::Clock& clock, base::Logger& logger, Derive derive)
     : disabled_(config.jobs_disabled),
       disk_bytes_max_(config.stats.disk_max),
       writer_(writer),
       clock_(clock),
       logger_(logger),
+      derive_(std::move(derive)),
       store_(std::move(store)),
       reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
       history_reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
@@ -74,6 +75,7 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
       scheduler_(history_, clock, logger) {
   add("archive", "0 2 * * *", [this](jobs::JobContext& context) { return archive(context); });
   add("clean_up", "0 3 * * *", [this](jobs::JobContext& context) { return clean_up(context); });
+  add("audit", "40 * * * *", [this](jobs::JobContext& context) { return audit(context); });
   add("capacity_report", "0 4 * * *",
       [this](jobs::JobContext& context) { return report_capacity(context); });
 }
@@ -114,10 +116,26 @@ base::Result<std::string> Housekeeping::archive(jobs::JobContext& context) {
 }
 
 base::Result<std::string> Housekeeping::clean_up(jobs::JobContext& context) {
+  WEIR_TRY(derive_(context.cancelled));  // What is not derived is not deleted.
   WEIR_TRY(open_reader());
   const pipeline::CleanOutcome outcome =
       WEIR_TRY(pipeline::clean_archived(writer_, reader_, *store_, logger_, work_of(context)));
   return fmt::format("{} parts, {} rows deleted", outcome.parts, outcome.rows);
+}
+
+base::Result<std::string> Housekeeping::audit(jobs::JobContext& context) {
+  WEIR_TRY(derive_(context.cancelled));
+  WEIR_TRY(open_reader());
+  const pipeline::AuditReport report =
+      WEIR_TRY(pipeline::audit(reader_, clock_, {.cancel = &context.cancelled}));
+  std::string summary = summary_of(report);
+  const base::MutexLock lock{mutex_};
+  audit_alarm_ = report.balanced() ? std::string{} : summary;
+  audited_ = {.agrees = report.count(pipeline::Verdict::agrees),
+              .differs = report.count(pipeline::Verdict::differs),
+              .skipped = report.count(pipeline::Verdict::skipped),
+              .at = clock_.wall()};
+  return summary;
 }
 
 base::Result<std::string> Housekeeping::report_capacity(jobs::JobContext& /*context*/) {
@@ -148,6 +166,16 @@ base::Result<std::string> Housekeeping::report_capacity(jobs::JobContext& /*cont
 std::string Housekeeping::disk_alarm() const {
   const base::MutexLock lock{mutex_};
   return disk_alarm_;
+}
+
+std::string Housekeeping::audit_alarm() const {
+  const base::MutexLock lock{mutex_};
+  return audit_alarm_;
+}
+
+std::optional<Housekeeping::Audited> Housekeeping::audited() const {
+  const base::MutexLock lock{mutex_};
+  return audited_;
 }
 
 std::string jobs_json(const jobs::SchedulerReport& report) {

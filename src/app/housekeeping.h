@@ -2,7 +2,10 @@
 // What a node does by itself at its times (UTC): archive, clean up, report its size. The jobs are
 // those of the founding system; how they are run and remembered: jobs/scheduler.h.
 
+#include <atomic>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,12 +28,15 @@ namespace weir::app {
 // Threading: the control thread, unless said otherwise.
 class Housekeeping {
  public:
+  // Lets the consumer write all that follows from what is committed, and waits for it.
+  using Derive = std::function<base::Status(const std::atomic<bool>& cancelled)>;
+
   // Errors: those of objects::DirectoryStore::open(); unavailable (out of descriptors).
   static base::Result<std::unique_ptr<Housekeeping>> open(const config::Config& config,
                                                           const std::string& data_dir,
                                                           sqlite::Writer& writer,
                                                           base::Clock& clock, os::Files& files,
-                                                          base::Logger& logger);
+                                                          base::Logger& logger, Derive derive);
   ~Housekeeping();
 
   void start();
@@ -40,15 +46,26 @@ class Housekeeping {
   jobs::Scheduler& scheduler() { return scheduler_; }
   // Why an operator should look at the database's size; empty: no reason.
   std::string disk_alarm() const;
+  // Which sums the last audit found to differ; empty: none.
+  std::string audit_alarm() const;
+  // Of the last audit that ended; none before the first.
+  struct Audited {
+    uint64_t agrees = 0;
+    uint64_t differs = 0;
+    uint64_t skipped = 0;
+    base::Wall at;
+  };
+  std::optional<Audited> audited() const;
 
  private:
   Housekeeping(const config::Config& config, const std::string& data_dir, sqlite::Writer& writer,
                std::unique_ptr<objects::DirectoryStore> store, base::Clock& clock,
-               base::Logger& logger);
+               base::Logger& logger, Derive derive);
   void add(std::string_view name, std::string_view schedule, jobs::Job::Work work);
   base::Status open_reader();
   base::Result<std::string> archive(jobs::JobContext& context);
   base::Result<std::string> clean_up(jobs::JobContext& context);
+  base::Result<std::string> audit(jobs::JobContext& context);
   base::Result<std::string> report_capacity(jobs::JobContext& context);
 
   const std::vector<std::string> disabled_;
@@ -56,6 +73,7 @@ class Housekeeping {
   sqlite::Writer& writer_;
   const base::Clock& clock_;
   base::Logger& logger_;
+  const Derive derive_;
   const std::unique_ptr<objects::DirectoryStore> store_;
   sqlite::Database reader_;          // Of the jobs.
   sqlite::Database history_reader_;  // Of the history.
@@ -63,6 +81,8 @@ class Housekeeping {
   jobs::Scheduler scheduler_;
   mutable base::Mutex mutex_;
   std::string disk_alarm_ WEIR_GUARDED_BY(mutex_);
+  std::string audit_alarm_ WEIR_GUARDED_BY(mutex_);
+  std::optional<Audited> audited_ WEIR_GUARDED_BY(mutex_);
   std::unique_ptr<PacedThread> thread_;
 };
 

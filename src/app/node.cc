@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "app/log.h"
+#include "app/queue_commands.h"
 #include "app/reload.h"
 #include "app/status.h"
 #include "app/systemd.h"
@@ -130,8 +131,9 @@ bool Node::open_storage() {
                               recording.error().what.view(), recording.error().os_errno));
   }
   recording_ = std::move(recording).value();
-  auto housekeeping = Housekeeping::open(*config_, options_.data_dir, recording_->writer(), clock_,
-                                         files_, *logger_);
+  auto housekeeping = Housekeeping::open(
+      *config_, options_.data_dir, recording_->writer(), clock_, files_, *logger_,
+      [this](const std::atomic<bool>& cancelled) { return recording_->flush(cancelled); });
   if (!housekeeping.ok()) {
     return refuse(fmt::format("{}: the object store cannot be opened: {} (errno {})",
                               objects_path(options_.data_dir), housekeeping.error().what.view(),
@@ -323,6 +325,11 @@ std::string Node::answer(std::string_view request) {
     return fmt::format(R"({{"request":{},"flushed":{}}})", recording_->request_flush(),
                        recording_->consumer_report().flushed);
   }
+  if (command == "letters") {
+    pipeline::LettersRequest letters;
+    if (!parse_letters_request(std::string{request}, letters)) return R"({"error":"no letters"})";
+    return fmt::format(R"({{"request":{}}})", recording_->request_letters(std::move(letters)));
+  }
   return answer_jobs(command, text("name"));
 }
 
@@ -374,8 +381,11 @@ std::vector<Alarm> Node::alarms() const {
   raise(journal.lost > 0, "lost", fmt::format("{} records are lost", journal.lost));
   raise(journal.damaged_files > 0, "damaged_files",
         fmt::format("{} journal files were set aside", journal.damaged_files));
-  raise(consumer.dead_letters > 0, "dead_letters",
-        fmt::format("{} events became dead letters", consumer.dead_letters));
+  raise(consumer.letters_waiting > 0, "dead_letters",
+        fmt::format("{} events are dead letters: weir queues dead-letters",
+                    consumer.letters_waiting));
+  const std::string unbalanced = housekeeping_->audit_alarm();
+  raise(!unbalanced.empty(), "audit", unbalanced);
   const bool ring_failed = std::any_of(journal.rings.begin(), journal.rings.end(),
                                        [](const auto& ring) { return ring.failed; });
   raise(ring_failed, "ring_failed", "a ring's memory failed: its loop counts without detail");

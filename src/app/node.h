@@ -87,6 +87,7 @@ class Node {
   void declare_response_metrics();
   void declare_journal_metrics();
   void declare_consumer_metrics();
+  void declare_audit_metrics();
 
   const ServeOptions options_;
   os::RealClock clock_;

@@ -26,6 +26,7 @@ void Node::declare_metrics() {
   declare_response_metrics();
   declare_journal_metrics();
   declare_consumer_metrics();
+  declare_audit_metrics();
 }
 
 void Node::declare_loop_metrics() {
@@ -144,6 +145,10 @@ void Node::declare_consumer_metrics() {
   metrics_.collect(
       "weir_dead_letters_total", "Events that can never be stored.", Kind::counter,
       [this](const Emit& emit) { emit({}, number(recording_->consumer_report().dead_letters)); });
+  metrics_.collect("weir_dead_letters_waiting", "Dead letters in the database.", Kind::gauge,
+                   [this](const Emit& emit) {
+                     emit({}, number(recording_->consumer_report().letters_waiting));
+                   });
   metrics_.collect(
       "weir_access_log_dropped_total", "Lines that could not be written.", Kind::counter,
       [this](const Emit& emit) { emit({}, number(recording_->access_log_dropped())); });
@@ -151,6 +156,24 @@ void Node::declare_consumer_metrics() {
                    [this](const Emit& emit) {
                      for (const Alarm& alarm : alarms())
                        emit({{"name", alarm.name}}, 1);
+                   });
+}
+
+void Node::declare_audit_metrics() {
+  metrics_.collect("weir_audit_sums", "What the last audit found, by verdict.", Kind::gauge,
+                   [this](const Emit& emit) {
+                     const auto audited = housekeeping_->audited();
+                     if (!audited) return;
+                     emit({{"verdict", "agrees"}}, number(audited->agrees));
+                     emit({{"verdict", "differs"}}, number(audited->differs));
+                     emit({{"verdict", "skipped"}}, number(audited->skipped));
+                   });
+  metrics_.collect("weir_audit_timestamp_seconds", "When it ended.", Kind::gauge,
+                   [this](const Emit& emit) {
+                     const auto audited = housekeeping_->audited();
+                     if (audited) {
+                       emit({}, static_cast<double>(base::unix_ms(audited->at)) / 1e3);
+                     }
                    });
 }
 

@@ -8,11 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include "app/control_socket.h"
+#include "app/command_output.h"
 #include "app/housekeeping.h"
 #include "app/log.h"
 #include "app/recording.h"
-#include "cli/table.h"
 #include "codec/iso_time.h"
 #include "codec/text.h"
 #include "jobs/sqlite_history.h"
@@ -26,53 +25,9 @@
 namespace weir::app {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPatience{5000};
 constexpr milliseconds kLook{100};
-
-void print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
-void print_json(const Json& json) {
-  print(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
-}
-
-std::string time_text(base::Wall wall) {
-  return codec::iso_ms(base::unix_ms(wall));
-}
-
-// What is open to read of a node's data directory, whether it runs or not.
-struct Reader {
-  explicit Reader(const std::string& data_dir)
-      : database(database_path(data_dir), {.access = sqlite::Access::query_only}) {}
-
-  bool open() {
-    if (database.open().ok()) return true;
-    complain(fmt::format("{}: no database that can be read", database.path()));
-    return false;
-  }
-
-  sqlite::Database database;
-};
-
-Json ask(const std::string& data_dir, const Json& question) {
-  const auto answer = ask_server(data_dir, question.dump(), kPatience);
-  return answer.ok() ? Json::parse(answer.value(), nullptr, false) : Json();
-}
-
-// Lets a running server write what it holds in memory; a stopped one has written it.
-void flush(const std::string& data_dir) {
-  const Json asked = ask(data_dir, {{"command", "flush"}});
-  if (!asked.is_object() || !asked.contains("request")) return;
-  for (milliseconds waited{0}; waited < kPatience; waited += kLook / 10) {
-    const Json status = ask(data_dir, {{"command", "status"}});
-    if (!status.is_object() || status["consumer"]["flushed"] >= asked["request"]) return;
-    std::this_thread::sleep_for(kLook / 10);
-  }
-}
 
 double ms(uint64_t us) {
   return static_cast<double>(us) / 1000.0;
@@ -90,29 +45,6 @@ Json json_of(const stats::TopPath& path) {
   json["max_ms"] = counts.us_max ? Json(ms(*counts.us_max)) : Json();
   json["unique_clients"] = estimates ? Json(estimates->unique_clients) : Json();
   return json;
-}
-
-// The names of a list of objects as columns; numbers with three decimals at most.
-std::string table_of(const Json& rows, const std::vector<std::string>& columns) {
-  cli::Table table{columns};
-  for (const Json& row : rows) {
-    std::vector<std::string> cells;
-    for (const std::string& column : columns) {
-      const Json& value = row[column];
-      cells.push_back(value.is_null()           ? ""
-                      : value.is_string()       ? value.get<std::string>()
-                      : value.is_number_float() ? fmt::format("{:.2f}", value.get<double>())
-                                                : value.dump());
-    }
-    table.add(std::move(cells));
-  }
-  return table.text();
-}
-
-void print_rows(const cli::CommandLine& line, const Json& rows,
-                const std::vector<std::string>& columns) {
-  if (line.json) return print_json(rows);
-  print(table_of(rows, columns));
 }
 
 // The object store for reading; says why it cannot be.

@@ -11,6 +11,13 @@ namespace weir::app {
 namespace {
 
 constexpr int kConsumerNiceness = 5;
+constexpr std::chrono::seconds kFlushPatience{30};
+constexpr std::chrono::milliseconds kFlushLook{100};  // At `cancelled`, between two reports.
+
+base::Error not_flushed(base::ErrorCode code) {
+  return {code, base::Origin::storage, base::Retry::with_backoff, 0,
+          "waiting until all events are derived"};
+}
 
 sqlite::Options database_options() {
   sqlite::Options options;
@@ -162,6 +169,7 @@ std::chrono::milliseconds Recording::consumer_step() {
 void Recording::publish_report() {
   const base::MutexLock lock{mutex_};
   report_ = consumer_.report();
+  report_published_.notify_all();
 }
 
 void Recording::stop(std::chrono::milliseconds patience) {
@@ -189,6 +197,28 @@ uint64_t Recording::request_flush() {
   // Not sent: the thread is busy with others' commands; the next request carries this one.
   static_cast<void>(consumer_thread_->post([this, request] { consumer_.request_flush(request); }));
   return request;
+}
+
+base::Status Recording::flush(const std::atomic<bool>& cancelled) {
+  const uint64_t request = request_flush();
+  const base::Monotonic deadline = clock_.monotonic() + kFlushPatience;
+  const base::MutexLock lock{mutex_};
+  while (report_.flushed < request) {
+    if (cancelled) return not_flushed(base::ErrorCode::cancelled);
+    if (clock_.monotonic() >= deadline) return not_flushed(base::ErrorCode::timed_out);
+    report_published_.wait_for(mutex_, kFlushLook);
+  }
+  return {};
+}
+
+uint64_t Recording::request_letters(pipeline::LettersRequest request) {
+  request.number = letters_requests_.fetch_add(1, std::memory_order_relaxed) + 1;
+  const uint64_t number = request.number;
+  static_cast<void>(consumer_thread_->post([this, request = std::move(request)] {
+    consumer_.request_letters(request);
+    publish_report();
+  }));
+  return number;
 }
 
 void Recording::reopen_access_log() {

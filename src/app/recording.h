@@ -65,6 +65,13 @@ class Recording final : public gateway::ClientIdentity {
   // consumer_report().flushed reaches the number returned. Any thread.
   uint64_t request_flush();
 
+  // The same, and waits for it. Errors: cancelled; timed_out, while the database fails. Any thread
+  // but the consumer's.
+  base::Status flush(const std::atomic<bool>& cancelled);
+  // Dead letters are to be served: done when consumer_report().letters.done_request reaches the
+  // number returned. `request.number` is given here. Any thread.
+  uint64_t request_letters(pipeline::LettersRequest request);
+
   journal::JournalStatus journal_status() const { return journal_->status(); }
   pipeline::ConsumerReport consumer_report() const;
   uint64_t access_log_dropped() const { return access_log_ ? access_log_->dropped() : 0; }
@@ -104,13 +111,15 @@ class Recording final : public gateway::ClientIdentity {
 
   mutable base::Mutex mutex_;
   pipeline::ConsumerReport report_ WEIR_GUARDED_BY(mutex_);
+  base::Condition report_published_;
   // What the consumer thread takes up with its next step.
   std::optional<PathGrouping> grouping_ WEIR_GUARDED_BY(mutex_);
 
   std::unique_ptr<PacedThread> consumer_thread_;
   std::unique_ptr<PacedThread> storage_thread_;
   std::unique_ptr<StoreWriter> writer_;
-  std::atomic<uint64_t> flush_requests_{0};  // A count of its own; relaxed.
+  std::atomic<uint64_t> flush_requests_{0};  // Counts of their own; relaxed.
+  std::atomic<uint64_t> letters_requests_{0};
 };
 
 // The statistics database's file in a data directory.

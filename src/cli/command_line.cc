@@ -61,7 +61,7 @@ void add_jobs_commands(CLI::App& app, CommandLine& line) {
   add_json(list, line);
   select(list, line, Command::jobs_list);
   CLI::App& run = *jobs.add_subcommand("run", "Run a job now and wait for its end");
-  run.add_option("name", line.job, "archive, clean_up or capacity_report")->required();
+  run.add_option("name", line.job, "archive, clean_up, audit or capacity_report")->required();
   add_data(run, line);
   run.footer("Exit codes: 0 it succeeded, 1 it did not, or no server runs there.");
   select(run, line, Command::jobs_run);
@@ -94,6 +94,53 @@ void add_objects_commands(CLI::App& app, CommandLine& line) {
   add_json(verify, line);
   verify.footer("Exit codes: 0 it is whole, 1 it is damaged or not there.");
   select(verify, line, Command::objects_verify);
+}
+
+void add_letters_command(CLI::App& queues, CommandLine& line, const char* name, const char* about,
+                         const char* footer, Command selected) {
+  CLI::App& command = *queues.add_subcommand(name, about);
+  CLI::Option_group& which = *command.add_option_group("Letters");
+  which.add_option("id", line.letter_ids, "By their ids");
+  which.add_flag("--all", line.all, "All of them");
+  which.require_option(1);
+  add_data(command, line);
+  add_json(command, line);
+  command.footer(footer);
+  select(command, line, selected);
+}
+
+void add_queues_commands(CLI::App& app, CommandLine& line) {
+  CLI::App& queues = *app.add_subcommand("queues", "Events on their way, and those set aside");
+  queues.require_subcommand(1);
+  CLI::App& list = *queues.add_subcommand("list", "What waits where");
+  add_data(list, line);
+  add_json(list, line);
+  select(list, line, Command::queues_list);
+  CLI::App& letters =
+      *queues.add_subcommand("dead-letters", "Events that could not be stored, and why");
+  add_limit(letters, line);
+  add_data(letters, line);
+  add_json(letters, line);
+  select(letters, line, Command::queues_dead_letters);
+  add_letters_command(
+      queues, line, "replay", "Count dead letters that can be stored now",
+      "Each is counted once. Those that still cannot be, and repeated ids, stay.\n"
+      "Exit codes: 0 none stayed of those asked for, 1 some did, or no server runs there.",
+      Command::queues_replay);
+  add_letters_command(queues, line, "purge", "Delete dead letters for good",
+                      "They are never counted then; the audit knows how many were deleted.\n"
+                      "Exit codes: 0 done, 1 no server runs there.",
+                      Command::queues_purge);
+}
+
+void add_audit_command(CLI::App& app, CommandLine& line) {
+  CLI::App& audit = *app.add_subcommand("audit", "Check that everything was counted exactly once");
+  add_data(audit, line);
+  add_json(audit, line);
+  audit.footer(
+      "Compares sums that different code wrote. A running gateway does it every hour by itself.\n"
+      "Exit codes: 0 all agree, 1 some differ, 2 it could not be read.");
+  select(audit, line, Command::audit);
 }
 
 void add_commands(CLI::App& app, CommandLine& line) {
@@ -143,6 +190,8 @@ void add_commands(CLI::App& app, CommandLine& line) {
   add_stats_commands(app, line);
   add_jobs_commands(app, line);
   add_objects_commands(app, line);
+  add_queues_commands(app, line);
+  add_audit_command(app, line);
 
   CLI::App& config = *app.add_subcommand("config", "Work with configurations");
   config.require_subcommand(1);

@@ -22,6 +22,11 @@ enum class Command {
   objects_list,
   objects_get,
   objects_verify,
+  queues_list,
+  queues_dead_letters,
+  queues_replay,
+  queues_purge,
+  audit,
 };
 
 struct CommandLine {
@@ -31,6 +36,8 @@ struct CommandLine {
   std::string statement;            // sql
   std::string key;                  // kv get, objects get and verify; kv and objects list: prefix.
   std::string job;                  // jobs run; jobs history: empty for all.
+  std::vector<int64_t> letter_ids;  // queues replay and purge.
+  bool all = false;                 // queues replay and purge: all letters.
   uint32_t hours = 24;              // stats top
   uint32_t limit = 20;              // stats top, jobs history, the lists.
   bool json = false;

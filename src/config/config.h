@@ -195,7 +195,7 @@ struct AccessLog {
 };
 
 // What a node does by itself (app/housekeeping.h).
-inline constexpr std::array<std::string_view, 3> kJobNames{"archive", "clean_up",
+inline constexpr std::array<std::string_view, 4> kJobNames{"archive", "clean_up", "audit",
                                                            "capacity_report"};
 
 struct Config {

@@ -41,8 +41,9 @@ std::string_view path_of(const Event& event) {
 
 }  // namespace
 
-void BatchBuilder::start(size_t items, base::Wall now) {
+void BatchBuilder::start(size_t items, uint64_t next_seq, base::Wall now) {
   now_ = now;
+  next_seq_ = next_seq;
   today_ = codec::unix_day_of_ms(base::unix_ms(now));
   // Each item may add its path, the template of that, and `__other__`; half stay free.
   slots_.assign(std::bit_ceil(2 * (items + 1) * 3), 0);
@@ -54,6 +55,7 @@ void BatchBuilder::start(size_t items, base::Wall now) {
   hours_.clear();
   advances_.clear();
   dead_letters_.clear();
+  replays_.clear();
   degraded_.clear();
   days_.clear();
 }
@@ -64,13 +66,14 @@ Batch BatchBuilder::finish() {
           .hours = hours_,
           .advances = advances_,
           .dead_letters = dead_letters_,
+          .replays = replays_,
           .degraded = degraded_,
           .days = days_,
           .now = now_};
 }
 
 base::Result<Batch> BatchBuilder::build(const Input& input) {
-  start(input.items.size(), input.now);
+  start(input.items.size(), input.next_seq, input.now);
   advance_index_.assign(input.streams.size(), 0);
   for (const Item& item : input.items)
     WEIR_TRY(add(input, item));
@@ -86,7 +89,9 @@ base::Status BatchBuilder::add(const Input& input, const Item& item) {
     advance.accounted.lost += item.lost;
     accounted_today().lost += item.lost;
   }
-  if (item.kind == Item::Kind::event) return add_event(input, item);
+  if (item.kind == Item::Kind::event) {
+    return add_event(input.events[item.event], advance.stream, item.sequence, advance.accounted);
+  }
   if (item.kind == Item::Kind::dead) {
     ++advance.accounted.dead;
     ++accounted_today().dead;
@@ -95,30 +100,44 @@ base::Status BatchBuilder::add(const Input& input, const Item& item) {
   return {};
 }
 
-base::Status BatchBuilder::add_event(const Input& input, const Item& item) {
-  const Event& event = input.events[item.event];
+base::Result<Batch> BatchBuilder::build(std::span<const Revived> letters, uint64_t next_seq,
+                                        base::Wall now) {
+  start(letters.size(), next_seq, now);
+  for (const Revived& each : letters) {
+    const stats::StoredLetter& letter = *each.letter;
+    Batch::Replay replay{.letter_id = letter.letter_id,
+                         .stream = letter.stream,
+                         .sequence = letter.sequence,
+                         .dead_day = codec::unix_day_of_ms(base::unix_ms(letter.died))};
+    WEIR_TRY(add_event(*each.event, letter.stream, letter.sequence, replay.accounted));
+    replays_.push_back(replay);
+  }
+  return finish();
+}
+
+base::Status BatchBuilder::add_event(const Event& event, journal::Stream stream, uint64_t sequence,
+                                     stats::Accounted& accounted) {
   const int64_t ms = event.arrival_us / 1000;
   const uint32_t row = WEIR_TRY(row_of(path_of(event), event.route_id, codec::unix_hour_of_ms(ms)));
   if (!hours_[row].counts.add(event)) return kOverflow;
 
-  Batch::Advance& advance = advance_of(input, item.source);
   stats::Accounted& day = day_of(codec::unix_day_of_ms(ms)).accounted;
   bool detail = false;
   if (has(event, EventFlag::kTotalsOnly)) {
-    ++advance.accounted.totals_only;
+    ++accounted.totals_only;
     ++day.totals_only;
   } else if (has(event, EventFlag::kSampledOut)) {
-    ++advance.accounted.sampled_out;
+    ++accounted.sampled_out;
     ++day.sampled_out;
   } else {
-    ++advance.accounted.inserted;
+    ++accounted.inserted;
     ++day.inserted;
     detail = true;
   }
-  events_.push_back({.seq = input.next_seq + events_.size(),
-                     .stream = advance_index_[item.source] - 1,
+  events_.push_back({.seq = next_seq_ + events_.size(),
+                     .stream = stream,
                      .path = hours_[row].path,
-                     .sequence = item.sequence,
+                     .sequence = sequence,
                      .event = &event,
                      .detail = detail});
   return {};
@@ -129,7 +148,7 @@ base::Result<Batch> BatchBuilder::build(std::span<const journal::DegradedSide> s
   size_t rows = 0;
   for (const journal::DegradedSide& side : sides)
     rows += side.rows.size();
-  start(rows, now);
+  start(rows, 0, now);
   const int64_t this_hour = codec::unix_hour_of_ms(base::unix_ms(now));
   for (const journal::DegradedSide& side : sides) {
     Batch::DegradedMerge merge{side.stream, side.generation, 0};

@@ -33,6 +33,12 @@ class BatchBuilder {
     templates_.use(std::move(templates));
   }
 
+  // A dead letter whose event can be counted.
+  struct Revived {
+    const stats::StoredLetter* letter = nullptr;
+    const traffic::Event* event = nullptr;
+  };
+
   struct Input {
     std::span<const Item> items;
     std::span<const traffic::Event> events;    // What Item::event indexes.
@@ -45,6 +51,9 @@ class BatchBuilder {
   // The Batch is valid until the next call. Errors: invalid_input (a sum overflows); those of
   // PathBook.
   base::Result<stats::Batch> build(const Input& input);
+  // The same for dead letters that are counted after all; no position moves.
+  base::Result<stats::Batch> build(std::span<const Revived> letters, uint64_t next_seq,
+                                   base::Wall now);
   // The same for sides of PathCollectors.
   base::Result<stats::Batch> build(std::span<const journal::DegradedSide> sides, base::Wall now);
 
@@ -58,10 +67,12 @@ class BatchBuilder {
     uint32_t row = 0;  // Index into hours_; shared by all that are counted under `__other__`.
   };
 
-  void start(size_t items, base::Wall now);
+  void start(size_t items, uint64_t next_seq, base::Wall now);
   stats::Batch finish();
   base::Status add(const Input& input, const Item& item);
-  base::Status add_event(const Input& input, const Item& item);
+  // Counts one event; notes what it counts as in `accounted` and in its day.
+  base::Status add_event(const traffic::Event& event, journal::Stream stream, uint64_t sequence,
+                         stats::Accounted& accounted);
   // The index into hours_ of the row that counts `path`, as it came.
   base::Result<uint32_t> row_of(std::string_view path, std::string_view route, int64_t hour);
   // The same for a chosen path, which need not live longer than the call.
@@ -83,12 +94,14 @@ class BatchBuilder {
   std::vector<uint32_t> advance_index_;  // By source; 0: none, else index into advances_ plus 1.
   base::Wall now_;
   int64_t today_ = 0;
+  uint64_t next_seq_ = 0;
 
   std::vector<std::string_view> paths_;  // In step with hours_: each row brings its path.
   std::vector<stats::Batch::EventRow> events_;
   std::vector<stats::Batch::HourRow> hours_;
   std::vector<stats::Batch::Advance> advances_;
   std::vector<stats::Batch::DeadLetter> dead_letters_;
+  std::vector<stats::Batch::Replay> replays_;
   std::vector<stats::Batch::DegradedMerge> degraded_;
   std::vector<stats::Batch::DayRow> days_;
 };

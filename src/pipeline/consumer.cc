@@ -49,6 +49,9 @@ Consumer::Step Consumer::step(Close close) {
   if (const base::Status merged = merge_degraded(); !merged.ok()) return stumble(merged.error());
   if (!intake_.full()) fill();
   if (const base::Status derived = derive(close); !derived.ok()) return stumble(derived.error());
+  if (letters_) {
+    if (const base::Status served = serve_letters(); !served.ok()) return stumble(served.error());
+  }
   if (intake_.empty()) return idle();
 
   const base::Monotonic due = opened_at_ + options_.batch_wait;
@@ -80,6 +83,7 @@ base::Status Consumer::prepare() {
                                  [this](const traffic::EventId& id) { intake_.remember(id); }));
       ids_loaded_ = true;
     }
+    report_.letters_waiting = WEIR_TRY(stats_.dead_letter_count());
     ready_ = true;
   }
   return follow_streams();
@@ -311,7 +315,7 @@ Consumer::Step Consumer::idle() {
     logger_.log(LogLevel::info, "the journal can be read again");
     report_.journal_alarm.clear();
   }
-  if (deriving_) return {.drained = false, .wait = {}};
+  if (deriving_ || letters_) return {.drained = false, .wait = {}};
   return {.drained = drained && readable, .wait = options_.poll};
 }
 

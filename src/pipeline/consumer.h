@@ -22,6 +22,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -68,17 +69,39 @@ struct ConsumerOptions {
   uint64_t hash_seed = 0;  // Must not be known outside: see stats/seeded_hash.h.
 };
 
+// What an operator wants done with dead letters.
+struct LettersRequest {
+  enum class Action : uint8_t {
+    // Counts what can be counted now: once, in the transaction in which the letter goes. Refuses
+    // an event whose id came before: two exchanges never have one id.
+    replay,
+    purge,  // Deletes the letters; they stay dead.
+  };
+  uint64_t number = 0;  // Only grows.
+  Action action = Action::replay;
+  std::vector<int64_t> letter_ids;  // Empty: all.
+};
+
+struct LettersReport {
+  uint64_t done_request = 0;  // The newest request that is done; the counts are of this or of the
+  uint64_t replayed = 0;      // one being served.
+  uint64_t purged = 0;
+  uint64_t refused = 0;  // Cannot be counted: undecodable, not storable, or a duplicate.
+};
+
 // What `weir status` and the metrics show. Counted since the start of the process.
 struct ConsumerReport {
   uint64_t batches = 0;
   uint64_t events = 0;  // Counted events, with or without a detail row.
   uint64_t dead_letters = 0;
+  uint64_t letters_waiting = 0;  // In the database, of all times.
   uint64_t lost = 0;
   uint64_t degraded = 0;  // Requests merged from PathCollectors.
   uint64_t store_failures = 0;
   uint64_t snapshots = 0;
   uint64_t snapshot_failures = 0;
-  uint64_t flushed = 0;       // The newest request_flush() that is done.
+  uint64_t flushed = 0;  // The newest request_flush() that is done.
+  LettersReport letters;
   std::string store_alarm;    // Empty: the last commit succeeded.
   std::string journal_alarm;  // Empty: all streams can be read.
 };
@@ -113,6 +136,10 @@ class Consumer {
   // Writes what is derived (stats.h) as of now, in the steps that follow, for other readers of the
   // database. `request`: a number that only grows; report().flushed reaches it when that is done.
   void request_flush(uint64_t request) { flush_wanted_ = request; }
+
+  // Serves dead letters in the steps that follow, a slice between two batches. A request that is
+  // not done is replaced; what it did stays done. Outcome: report().letters.
+  void request_letters(LettersRequest request);
 
   // Takes effect with the next batch. What is committed stays grouped as it was.
   void set_paths(PathBook::Limits limits, std::shared_ptr<const codec::PathTemplates> templates) {
@@ -163,6 +190,11 @@ class Consumer {
   void count(const stats::Batch& batch);
 
   base::Status derive(Close close);
+  base::Status serve_letters();
+  base::Result<std::vector<stats::StoredLetter>> wanted_letters();
+  base::Status replay_letters(std::span<const stats::StoredLetter> letters);
+  base::Status commit_revived(std::span<const BatchBuilder::Revived> revived);
+  base::Status purge_letters(std::span<const stats::StoredLetter> letters);
   base::Status merge_degraded();
   base::Status merge_side(const journal::DegradedSide& side);
   void snapshot_if_due();
@@ -192,6 +224,9 @@ class Consumer {
   uint64_t next_seq_ = 0;
   size_t committed_items_ = 0;  // Leading items of the batch that are committed.
   base::Monotonic opened_at_{};
+
+  std::optional<LettersRequest> letters_;  // Being served,
+  int64_t letters_after_ = 0;              // as far as this letter.
 
   bool ready_ = false;
   bool ids_loaded_ = false;

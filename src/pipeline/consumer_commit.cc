@@ -99,6 +99,7 @@ void Consumer::count(const stats::Batch& batch) {
   ++report_.batches;
   report_.events += events;
   report_.dead_letters += sum.dead;
+  report_.letters_waiting += sum.dead;
   report_.lost += sum.lost;
   logger_.mark(kGroupedMark, "{} groups of path and hour", batch.hours.size());
   logger_.mark(kAggregatedMark, "{} events", events);

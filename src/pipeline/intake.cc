@@ -9,13 +9,12 @@ namespace {
 // 1970 to 9999: what the views can print.
 constexpr int64_t kArrivalUsMax = 253'402'300'800'000'000;
 
-// What decode() does not look at and the tables cannot hold.
+}  // namespace
+
 bool is_storable(const traffic::Event& event) {
   return event.status >= 100 && event.status <= 599 && event.arrival_us >= 0 &&
          event.arrival_us < kArrivalUsMax;
 }
-
-}  // namespace
 
 uint64_t Intake::add(uint32_t source, uint64_t through, const journal::Read& read) {
   for (const journal::Record& record : read.records) {

@@ -38,6 +38,9 @@ inline constexpr std::string_view kUndecodable = "undecodable";
 inline constexpr std::string_view kInvalidEvent = "invalid_event";
 inline constexpr std::string_view kDuplicateId = "duplicate_id";
 
+// Whether the tables can hold it; decode() does not look at that.
+bool is_storable(const traffic::Event& event);
+
 // Ownership: owns the bytes that its items point to, until clear().
 // Threading: the consumer thread.
 // Limits: the caller stops adding when full(); one read goes beyond by at most what it returned.

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 #if defined(__SANITIZE_ADDRESS__)
-extern "C" size_t __sanitizer_get_current_allocated_bytes();  // NOLINT: the sanitizer's name.
+extern "C" size_t
+__sanitizer_get_current_allocated_bytes();  // NOLINT(bugprone-reserved-identifier):
+                                            // the sanitizer names it.
 #endif
 
 #include "base/random.h"

@@ -51,6 +51,9 @@ class SqliteStats final : public Stats, private DerivedSource {
       const std::function<void(std::string_view path, std::string_view route)>& each) override;
   base::Status recent_ids(size_t count,
                           const std::function<void(const traffic::EventId&)>& each) override;
+  base::Result<std::vector<StoredLetter>> dead_letters(int64_t after, size_t count) override;
+  base::Result<uint64_t> dead_letter_count() override;
+  base::Result<uint64_t> purge_letters(std::span<const int64_t> letter_ids) override;
   base::Result<std::vector<TopPath>> top_paths(int64_t first_hour, size_t count) override;
   base::Status maintain(bool idle) override;
   std::string last_error() const override { return database_.message(); }
@@ -85,6 +88,8 @@ class SqliteStats final : public Stats, private DerivedSource {
   base::Status add_hours(const Batch& batch);
   base::Status add_totals(const Batch& batch);
   base::Status add_dead_letters(const Batch& batch);
+  base::Status replay(const Batch& batch);
+  base::Status replay_letter(const Batch::Replay& replay);
   base::Status add_degraded(const Batch& batch);
   base::Status add_days(const Batch& batch);
   base::Status write_heartbeat(const Heartbeat& heartbeat);

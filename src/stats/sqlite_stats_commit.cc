@@ -111,7 +111,7 @@ void bind_id(Statement& row, const traffic::Event& event, int64_t ts_ms, std::st
 // The row as it is stored, from the batch: nothing is read back from the database here.
 StoredEvent stored_event_of(const Batch& batch, const Batch::EventRow& stored, int64_t now_s) {
   const traffic::Event& event = *stored.event;
-  const journal::Stream& stream = batch.advances[stored.stream].stream;
+  const journal::Stream& stream = stored.stream;
   const std::string_view path = batch.paths[stored.path];
   return {.seq = stored.seq,
           .epoch = stream.epoch,
@@ -160,6 +160,7 @@ base::Status SqliteStats::store(const Batch& batch, const Heartbeat& heartbeat) 
   WEIR_TRY(add_hours(batch));
   WEIR_TRY(add_totals(batch));
   WEIR_TRY(add_dead_letters(batch));
+  WEIR_TRY(replay(batch));
   WEIR_TRY(add_degraded(batch));
   WEIR_TRY(add_days(batch));
   WEIR_TRY(add_digests(batch));
@@ -364,7 +365,7 @@ base::Status SqliteStats::insert_event(Statement& row, const Batch& batch,
                                        const Batch::EventRow& stored, int64_t now_s) {
   using Column = EventColumn;
   const traffic::Event& event = *stored.event;
-  const journal::Stream& stream = batch.advances[stored.stream].stream;
+  const journal::Stream& stream = stored.stream;
   const int64_t ts_ms = internal::floor_ms(event.arrival_us);
   std::string id;
   row.bind_unsigned(Column::seq, stored.seq);
@@ -406,6 +407,11 @@ base::Status SqliteStats::add_hours(const Batch& batch) {
   const Database::Borrowed upsert = WEIR_TRY(database_.cached(base::StaticText{kAddHour.data()}));
   const int64_t now_ms = base::unix_ms(batch.now);
   for (const Batch::HourRow& hour : batch.hours) {
+#if defined(WEIR_SKIP_HOURLY_UPDATES)
+    // The broken build that the audit must find out.
+    static uint64_t updates = 0;
+    if (++updates % 10'000 == 0) continue;
+#endif
     internal::bind_counts(*upsert, hour.counts);
     upsert->bind(kPartial, hour.partial ? 1 : 0);
     upsert->bind(kNow, now_ms);

@@ -79,9 +79,9 @@ inline bool is_data_error(const base::Error& error) {
 // One batch. All views are borrowed until commit() returns.
 struct Batch {
   struct EventRow {
-    uint64_t seq = 0;     // The order of counted events, from next_seq on, without gaps.
-    uint32_t stream = 0;  // Index into `advances`.
-    uint32_t path = 0;    // Index into `paths`: the path it is counted under.
+    uint64_t seq = 0;  // The order of counted events, from next_seq on, without gaps.
+    journal::Stream stream;
+    uint32_t path = 0;  // Index into `paths`: the path it is counted under.
     uint64_t sequence = 0;
     const traffic::Event* event = nullptr;
     bool detail = true;  // False: counted, and kept only until it is folded into what is derived.
@@ -105,6 +105,14 @@ struct Batch {
     std::string_view reason;   // Few words, for grouping: "undecodable", "duplicate_id", …
     std::string_view payload;  // As it stood in the journal.
   };
+  // A dead letter that is counted after all: its event is among `events`, and the letter goes.
+  struct Replay {
+    int64_t letter_id = 0;
+    journal::Stream stream;
+    uint64_t sequence = 0;
+    int64_t dead_day = 0;  // Unix day under which the ledger has it as dead.
+    Accounted accounted;   // What it is instead: one of inserted, sampled_out, totals_only.
+  };
   struct DegradedMerge {
     journal::Stream stream;
     uint64_t generation = 0;
@@ -121,6 +129,7 @@ struct Batch {
   std::span<const HourRow> hours;
   std::span<const Advance> advances;
   std::span<const DeadLetter> dead_letters;
+  std::span<const Replay> replays;
   std::span<const DegradedMerge> degraded;
   std::span<const DayRow> days;
   base::Wall now;
@@ -152,6 +161,16 @@ struct TopPath {
   std::optional<Estimates> estimates;
 };
 
+// A dead letter as it is stored.
+struct StoredLetter {
+  int64_t letter_id = 0;  // Grows with time.
+  journal::Stream stream;
+  uint64_t sequence = 0;
+  std::string reason;
+  std::string payload;  // As it stood in the journal, cut at the store's limit.
+  base::Wall died;
+};
+
 // Whether derive() is to write what it holds.
 enum class Flush : bool { no, yes };
 
@@ -161,9 +180,8 @@ enum class Flush : bool { no, yes };
 //
 // Errors of every function (Origin::storage):
 //   invalid_input  a data error: something in the batch can never be stored. Retry::never; the
-//   batch
-//                  as it is will fail again.
-//   conflict       a position is not the expected one: read positions() again.
+//                  batch as it is will fail again.
+//   conflict       a position is not the expected one, or a replayed letter is gone: read again.
 //   others         store errors; Retry::with_backoff after load().
 class Stats {
  public:
@@ -203,6 +221,12 @@ class Stats {
   // Calls `each` with the ids of the newest `count` stored events, oldest first.
   virtual base::Status recent_ids(size_t count,
                                   const std::function<void(const traffic::EventId&)>& each) = 0;
+
+  // Dead letters with ids above `after`, in that order, at most `count`.
+  virtual base::Result<std::vector<StoredLetter>> dead_letters(int64_t after, size_t count) = 0;
+  virtual base::Result<uint64_t> dead_letter_count() = 0;
+  // Deletes letters for good; they stay dead in every account. Returns how many were there.
+  virtual base::Result<uint64_t> purge_letters(std::span<const int64_t> letter_ids) = 0;
 
   // The `count` paths with most requests in the hours from `first_hour` on, most first.
   virtual base::Result<std::vector<TopPath>> top_paths(int64_t first_hour, size_t count) = 0;

@@ -7,9 +7,9 @@ namespace {
 
 // Version 1 makes the tables, version 2 the views, version 3 what is derived from events,
 // version 4 archives.
-// Version 5 lets traffic_events show the path that was asked for, not the one it is counted under: its
-// rows are single exchanges, and who looks there wants to know what a client did; path_stats_hourly is
-// where paths are grouped, and `exchanges` has both.
+// Version 5 lets traffic_events show the path that was asked for, not the one it is counted under:
+// its rows are single exchanges, and who looks there wants to know what a client did;
+// path_stats_hourly is where paths are grouped, and `exchanges` has both.
 //
 // In `events`, a column of type ANY holds a word_id (integer) or, where the dictionary is full, the
 // text itself; the views ask for the type first, because a text such as "12" would be found as a
