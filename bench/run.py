@@ -20,12 +20,15 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from parts import PARTS, Bench, TooNoisy
+import parts
+import pipeline
+from parts import Bench, TooNoisy
 from servers import Fleet, ServerError
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("nginx", "haproxy", "wrk", "strace", "taskset", "cmake", "ninja")
 FILES = 65536
+PARTS = parts.PARTS | pipeline.PARTS
 
 
 def arguments() -> argparse.Namespace:

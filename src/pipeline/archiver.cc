@@ -1,5 +1,6 @@
 #include "pipeline/archiver.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -97,6 +98,24 @@ objects::PutOptions options_of(const ArchivePart& part, base::Wall now) {
 
 bool holds(const ArchivePart& part, const ArchivedObject& object) {
   return object.rows == part.rows && (!part.digest || object.digest == *part.digest);
+}
+
+// Whether the object still is, byte for byte, what was proven when it was archived. Looking into
+// its lines again would tell nothing that their SHA-256 does not, and take ten times as long.
+base::Status still_proven(objects::Store& store, const ArchivePart& part) {
+  const std::unique_ptr<objects::Object> object = WEIR_TRY(store.open(part.key));
+  codec::Sha256 sha256;
+  uint64_t rows = 0;
+  codec::GzipReader gzip{kRawBytesMax, [&](std::string_view raw) {
+                           sha256.update(raw);
+                           rows += static_cast<uint64_t>(std::count(raw.begin(), raw.end(), '\n'));
+                           return base::Status{};
+                         }};
+  WEIR_TRY(
+      objects::read_object(*object, [&](std::string_view bytes) { return gzip.append(bytes); }));
+  WEIR_TRY(gzip.finish());
+  if (rows != part.rows || sha256.finish() != part.raw_sha256) return kDisagrees;
+  return {};
 }
 
 }  // namespace
@@ -203,14 +222,12 @@ base::Result<CleanOutcome> clean_archived(sqlite::Writer& writer, sqlite::Databa
   CleanOutcome outcome;
   std::optional<Error> refused;
   for (ArchivePart part : WEIR_TRY(stats::parts_to_clean(reader))) {
-    const base::Result<ArchivedObject> object = read_archive(store, part.key, {});
-    const bool proven =
-        object.ok() && holds(part, object.value()) && object.value().raw_sha256 == part.raw_sha256;
-    if (!proven) {
+    const base::Status proven = still_proven(store, part);
+    if (!proven.ok()) {
       // The other parts are no worse for it; this one is reported when they are done.
       logger.log(LogLevel::error, "clean-up {}: its archive is not proven, nothing is deleted: {}",
-                 part.key, object.ok() ? kDisagrees.what.view() : object.error().what.view());
-      refused = object.ok() ? kDisagrees : object.error();
+                 part.key, proven.error().what.view());
+      refused = proven.error();
       continue;
     }
     const uint64_t before = part.cleaned_rows;
