@@ -12,6 +12,7 @@
 #include "codec/iso_time.h"
 #include "pipeline/archiver.h"
 #include "pipeline/audit.h"
+#include "stats/client_lists.h"
 
 namespace weir::app {
 namespace {
@@ -75,6 +76,8 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
       scheduler_(history_, clock, logger) {
   add("archive", "0 2 * * *", [this](jobs::JobContext& context) { return archive(context); });
   add("clean_up", "0 3 * * *", [this](jobs::JobContext& context) { return clean_up(context); });
+  add("client_lists", "30 1 * * *",
+      [this](jobs::JobContext& context) { return list_clients(context); });
   add("audit", "40 * * * *", [this](jobs::JobContext& context) { return audit(context); });
   add("capacity_report", "0 4 * * *",
       [this](jobs::JobContext& context) { return report_capacity(context); });
@@ -121,6 +124,14 @@ base::Result<std::string> Housekeeping::clean_up(jobs::JobContext& context) {
   const pipeline::CleanOutcome outcome =
       WEIR_TRY(pipeline::clean_archived(writer_, reader_, *store_, logger_, work_of(context)));
   return fmt::format("{} parts, {} rows deleted", outcome.parts, outcome.rows);
+}
+
+base::Result<std::string> Housekeeping::list_clients(jobs::JobContext& context) {
+  WEIR_TRY(derive_(context.cancelled));
+  WEIR_TRY(open_reader());
+  const stats::ListOutcome outcome =
+      WEIR_TRY(stats::list_clients(writer_, reader_, clock_.wall(), context.cancelled));
+  return fmt::format("{} days, {} clients listed", outcome.days, outcome.clients);
 }
 
 base::Result<std::string> Housekeeping::audit(jobs::JobContext& context) {

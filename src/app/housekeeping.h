@@ -65,6 +65,7 @@ class Housekeeping {
   base::Status open_reader();
   base::Result<std::string> archive(jobs::JobContext& context);
   base::Result<std::string> clean_up(jobs::JobContext& context);
+  base::Result<std::string> list_clients(jobs::JobContext& context);
   base::Result<std::string> audit(jobs::JobContext& context);
   base::Result<std::string> report_capacity(jobs::JobContext& context);
 

@@ -195,8 +195,8 @@ struct AccessLog {
 };
 
 // What a node does by itself (app/housekeeping.h).
-inline constexpr std::array<std::string_view, 4> kJobNames{"archive", "clean_up", "audit",
-                                                           "capacity_report"};
+inline constexpr std::array<std::string_view, 5> kJobNames{"archive", "clean_up", "audit",
+                                                           "client_lists", "capacity_report"};
 
 struct Config {
   Server server;

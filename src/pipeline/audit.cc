@@ -106,6 +106,11 @@ constexpr std::array kIdentities{
              " AND inserted + sampled_out + totals_only <> (SELECT ifnull(sum(c.requests), 0)"
              " FROM client_daily c WHERE c.day = l.day)",
              kDerived, kNotDerived},
+    Identity{"no client's lists say more than its requests", "SELECT 0",
+             "SELECT count(*) FROM (SELECT day, client, sum(requests) AS listed FROM client_paths"
+             " GROUP BY day, client) l LEFT JOIN client_daily c ON c.day = l.day"
+             " AND c.client = l.client WHERE c.requests IS NULL OR c.requests < l.listed",
+             kDerived, kNotDerived},
     Identity{"what is folded leaves nothing behind", "SELECT 0", "SELECT count(*) FROM slim_events",
              kDerived, kNotDerived},
     Identity{"nothing is cleaned that is not archived", "SELECT 0",

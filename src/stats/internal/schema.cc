@@ -9,7 +9,8 @@ namespace {
 // version 4 archives.
 // Version 5 lets traffic_events show the path that was asked for, not the one it is counted under:
 // its rows are single exchanges, and who looks there wants to know what a client did;
-// path_stats_hourly is where paths are grouped, and `exchanges` has both.
+// path_stats_hourly is where paths are grouped, and `exchanges` has both. Version 6 lists what
+// clients asked for.
 //
 // In `events`, a column of type ANY holds a word_id (integer) or, where the dictionary is full, the
 // text itself; the views ask for the type first, because a text such as "12" would be found as a
@@ -19,7 +20,7 @@ namespace {
 // one table. path_stats_hourly uses joins, so that a filter on path or hour_bucket finds its rows
 // by index; the rows of sqlite_stat1 tell SQLite how selective each index is, which it would only
 // guess. archive_metadata has its columns and no rows: nothing is archived.
-constexpr std::array<std::string_view, 5> kMigrations{
+constexpr std::array<std::string_view, 6> kMigrations{
     R"sql(
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES('next_seq', 1);
@@ -309,6 +310,58 @@ CREATE VIEW traffic_events AS SELECT
   CASE typeof(e.city) WHEN 'integer'
     THEN (SELECT w.word FROM words w WHERE w.word_id = e.city) ELSE e.city END AS city
 FROM events e;
+)sql",
+    R"sql(
+CREATE TABLE dates(day INTEGER PRIMARY KEY, date TEXT NOT NULL UNIQUE) STRICT;
+INSERT INTO dates SELECT day, date(day * 86400, 'unixepoch') FROM day_ledger;
+CREATE TRIGGER dated AFTER INSERT ON day_ledger BEGIN
+  INSERT OR IGNORE INTO dates VALUES(new.day, date(new.day * 86400, 'unixepoch'));
+END;
+
+CREATE TABLE listed_days(day INTEGER PRIMARY KEY, events INTEGER NOT NULL) STRICT;
+CREATE TABLE client_lists(
+  day INTEGER NOT NULL, client INTEGER NOT NULL, unique_paths INTEGER NOT NULL,
+  top_paths TEXT NOT NULL, countries TEXT NOT NULL, user_agents TEXT NOT NULL, city TEXT,
+  PRIMARY KEY (day, client)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE client_paths(
+  day INTEGER NOT NULL, client INTEGER NOT NULL, path_id INTEGER NOT NULL,
+  requests INTEGER NOT NULL,
+  PRIMARY KEY (day, client, path_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW ip_path_daily AS SELECT
+  d.date AS date, printf('%016x', l.client) AS ip_hash, p.path AS path,
+  l.requests AS request_count
+FROM client_paths l JOIN dates d ON d.day = l.day JOIN paths p ON p.path_id = l.path_id
+UNION ALL SELECT
+  d.date, printf('%016x', c.client), '__other__',
+  c.requests - ifnull((SELECT sum(l.requests) FROM client_paths l
+    WHERE l.day = c.day AND l.client = c.client), 0)
+FROM client_daily c JOIN dates d ON d.day = c.day
+WHERE c.requests > ifnull((SELECT sum(l.requests) FROM client_paths l
+  WHERE l.day = c.day AND l.client = c.client), 0);
+
+CREATE VIEW ip_traffic_daily AS SELECT
+  d.date AS date, printf('%016x', c.client) AS ip_hash,
+  c.requests AS total_requests, c.errors AS total_errors,
+  ifnull(l.unique_paths, 0) AS unique_paths,
+  l.top_paths AS top_paths, l.countries AS countries, l.user_agents AS user_agents,
+  c.first_ms AS first_seen, c.last_ms AS last_seen,
+  c.first_ms / 1000 AS created_at, c.last_ms / 1000 AS updated_at,
+  CASE typeof(c.ip) WHEN 'integer'
+    THEN printf('%d.%d.%d.%d', c.ip >> 24 & 255, c.ip >> 16 & 255, c.ip >> 8 & 255, c.ip & 255)
+    ELSE c.ip END AS ip_address,
+  c.blocked AS blocked_requests, c.throttled AS throttled_requests,
+  l.city AS last_seen_city
+FROM client_daily c JOIN dates d ON d.day = c.day
+LEFT JOIN client_lists l ON l.day = c.day AND l.client = c.client;
+
+INSERT INTO sqlite_stat1 VALUES
+  ('dates', 'sqlite_autoindex_dates_1', '400 1'),
+  ('client_paths', 'client_paths', '1000000 100000 10 1'),
+  ('client_lists', 'client_lists', '100000 10000 1');
+ANALYZE sqlite_schema;
 )sql",
 };
 
