@@ -64,6 +64,7 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
                            sqlite::Writer& writer, std::unique_ptr<objects::DirectoryStore> store,
                            base::Clock& clock, base::Logger& logger, Derive derive)
     : disabled_(config.jobs_disabled),
+      crons_(config.crons),
       disk_bytes_max_(config.stats.disk_max),
       writer_(writer),
       clock_(clock),
@@ -87,11 +88,18 @@ Housekeeping::~Housekeeping() {
   stop();
 }
 
+// The configuration's, where it has one; checked there.
+std::string_view Housekeeping::cron_of(std::string_view name, std::string_view otherwise) const {
+  const auto found = std::find_if(crons_.begin(), crons_.end(),
+                                  [name](const auto& pair) { return pair.first == name; });
+  return found == crons_.end() ? otherwise : std::string_view{found->second};
+}
+
 void Housekeeping::add(std::string_view name, std::string_view schedule, jobs::Job::Work work) {
   WEIR_ASSERT(std::find(config::kJobNames.begin(), config::kJobNames.end(), name) !=
               config::kJobNames.end());
   scheduler_.add({.name = std::string{name},
-                  .schedule = jobs::Cron::parse(schedule).value(),
+                  .schedule = codec::Cron::parse(cron_of(name, schedule)).value(),
                   .enabled = std::find(disabled_.begin(), disabled_.end(), name) == disabled_.end(),
                   .work = std::move(work)});
 }

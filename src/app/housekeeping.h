@@ -61,6 +61,7 @@ class Housekeeping {
   Housekeeping(const config::Config& config, const std::string& data_dir, sqlite::Writer& writer,
                std::unique_ptr<objects::DirectoryStore> store, base::Clock& clock,
                base::Logger& logger, Derive derive);
+  std::string_view cron_of(std::string_view name, std::string_view otherwise) const;
   void add(std::string_view name, std::string_view schedule, jobs::Job::Work work);
   base::Status open_reader();
   base::Result<std::string> archive(jobs::JobContext& context);
@@ -70,6 +71,7 @@ class Housekeeping {
   base::Result<std::string> report_capacity(jobs::JobContext& context);
 
   const std::vector<std::string> disabled_;
+  const std::vector<std::pair<std::string, std::string>> crons_;  // By the job's name.
   const uint64_t disk_bytes_max_;
   sqlite::Writer& writer_;
   const base::Clock& clock_;

@@ -210,6 +210,8 @@ struct Config {
   LogFormat log_format = LogFormat::text;
   AccessLog access_log;
   milliseconds dns_refresh{30000};
+  std::vector<std::pair<std::string, std::string>>
+      crons;                               // [triggers]: when jobs run, where not at their times.
   std::vector<std::string> jobs_disabled;  // Of kJobNames: run by hand only.
   std::vector<Route> routes;
   std::map<std::string, std::string> vars;  // [vars]

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "codec/cron.h"
 #include "config/endpoint.h"
 #include "config/internal/checks.h"
 #include "config/internal/ranges.h"
@@ -182,10 +183,35 @@ void check_sections(const Config& config, Findings& findings) {
     findings.add("access_log.target", "cannot be " + in_quotes(log.target),
                  R"("stdout", "syslog" or a file's absolute path)");
   }
+}
+
+std::string job_names() {
+  std::string names;
+  for (const std::string_view name : kJobNames)
+    names += (names.empty() ? "" : ", ") + in_quotes(std::string{name});
+  return names;
+}
+
+bool is_job(std::string_view name) {
+  return std::find(kJobNames.begin(), kJobNames.end(), name) != kJobNames.end();
+}
+
+void check_jobs(const Config& config, Findings& findings) {
   for (const std::string& name : config.jobs_disabled) {
-    if (std::find(kJobNames.begin(), kJobNames.end(), name) != kJobNames.end()) continue;
-    findings.add("jobs.disabled", in_quotes(name) + " is no job",
-                 R"("archive", "clean_up", "audit", "client_lists", "capacity_report")");
+    if (!is_job(name)) {
+      findings.add("jobs.disabled", in_quotes(name) + " is no job", job_names());
+    }
+  }
+  for (const auto& [name, text] : config.crons) {
+    const std::string key = "triggers.crons." + name;
+    codec::CronProblem problem;
+    if (!is_job(name)) {
+      findings.add(key, in_quotes(name) + " is no job", job_names());
+    } else if (!codec::Cron::parse(text, &problem).ok()) {
+      findings.add(
+          key, fmt::format("column {} of {}: {}", problem.column, in_quotes(text), problem.message),
+          problem.allowed);
+    }
   }
 }
 
@@ -238,6 +264,7 @@ std::vector<Problem> validate(const Config& config) {
   internal::check_listeners(config, findings);
   internal::check_sections(config, findings);
   internal::check_path_rules(config.stats, findings);
+  internal::check_jobs(config, findings);
   internal::check_routes(config, findings);
   return findings.take();
 }

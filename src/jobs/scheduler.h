@@ -33,7 +33,7 @@
 #include "base/logger.h"
 #include "base/result.h"
 #include "base/thread_annotations.h"
-#include "jobs/cron.h"
+#include "codec/cron.h"
 #include "jobs/history.h"
 #include "jobs/run_log.h"
 #include "jobs/timetable.h"
@@ -55,9 +55,9 @@ struct Job {
   // One sentence about what was done, or why it was not. Runs on the jobs thread.
   using Work = std::function<base::Result<std::string>(JobContext&)>;
 
-  std::string name;              // Unique.
-  std::optional<Cron> schedule;  // None: by hand only.
-  bool enabled = true;           // False: by hand only, too.
+  std::string name;                     // Unique.
+  std::optional<codec::Cron> schedule;  // None: by hand only.
+  bool enabled = true;                  // False: by hand only, too.
   Work work;
 };
 

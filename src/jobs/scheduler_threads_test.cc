@@ -35,7 +35,7 @@ TEST(SchedulerThreadsTest, RequestsFromOtherThreadsEachBecomeOneRun) {
   std::atomic<int> by_hand{0};
   for (const char* const name : {"a", "b", "c"}) {
     scheduler.add({.name = name,
-                   .schedule = Cron::parse("* * * * *").value(),
+                   .schedule = codec::Cron::parse("* * * * *").value(),
                    .work = [&by_hand](JobContext& context) -> base::Result<std::string> {
                      for (uint64_t i = 0; i < 20 && !context.cancelled; ++i)
                        context.progress(i, 20, "rows");

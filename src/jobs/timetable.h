@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/thread_annotations.h"
-#include "jobs/cron.h"
+#include "codec/cron.h"
 
 namespace weir::jobs {
 
@@ -30,10 +30,10 @@ class Timetable {
   };
 
   // Only times after `now` become due by themselves.
-  Timetable(Cron cron, base::Wall now)
+  Timetable(codec::Cron cron, base::Wall now)
       : cron_(std::move(cron)), settled_through_(now), seen_(now) {}
 
-  const Cron& cron() const WEIR_LIFETIMEBOUND { return cron_; }
+  const codec::Cron& cron() const WEIR_LIFETIMEBOUND { return cron_; }
 
   // The time to be run, or none. Asking does not take it.
   std::optional<Due> due(base::Wall now);
@@ -49,7 +49,7 @@ class Timetable {
   bool was_taken(base::Wall scheduled) const;
 
  private:
-  Cron cron_;
+  codec::Cron cron_;
   base::Wall settled_through_;  // Times up to here are not looked at.
   base::Wall seen_;             // The clock when due() was last asked.
   std::optional<base::Wall> owed_;

@@ -66,6 +66,11 @@ class Node:
         with open(self.config, "w", encoding="utf-8") as file:
             file.write("\n".join(text).replace("{dir}", self.dir) + "\n")
 
+    def add_configuration(self, text):
+        """Before the next start."""
+        with open(self.config, "a", encoding="utf-8") as file:
+            file.write(text)
+
     def start(self, fault=None):
         assert not self.alive(), "the last one still runs"
         environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")

@@ -75,6 +75,15 @@ class Keeping(unittest.TestCase):
         self.assertEqual(self.json("stats", "top")[0]["requests"], 35)
         self.assertEqual(self.node.value("SELECT sum(requests) FROM client_daily"), 35)
 
+    def test_jobs_run_at_the_times_of_the_configuration(self):
+        self.node.stop()
+        self.node.add_configuration('[triggers]\ncrons = {archive = "15 4 * * SUN"}\n')
+        self.node.start_and_wait()
+        jobs = {job["name"]: job for job in self.json("jobs", "list")}
+        self.assertEqual(jobs["archive"]["schedule"], "15 4 * * SUN")
+        self.assertRegex(jobs["archive"]["next"], "T04:15:00.000Z$")
+        self.assertEqual(jobs["clean_up"]["schedule"], "0 3 * * *")
+
     def test_an_old_day_is_archived_proven_and_deleted(self):
         self.ask(40)
         self.node.drain()

@@ -219,6 +219,11 @@ void describe(V& v, C& c) {
     v.restart(false);
   });
   v.table("access_log", [&] { describe_access_log(v, c.access_log); });
+  v.table("triggers", [&] {
+    v.restart(true);
+    v.pairs("crons", c.crons);
+    v.restart(false);
+  });
   v.table("jobs", [&] {
     v.restart(true);
     v.texts("disabled", c.jobs_disabled);

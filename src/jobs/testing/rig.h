@@ -48,7 +48,7 @@ class Rig {
               if (special != work.end()) return special->second(context);
               return base::Result<std::string>{name + " done"};
             }};
-    if (!schedule.empty()) job.schedule = Cron::parse(schedule).value();
+    if (!schedule.empty()) job.schedule = codec::Cron::parse(schedule).value();
     jobs_.push_back(job);
     if (scheduler) scheduler->add(std::move(job));
   }

@@ -6,11 +6,11 @@
 #include <cstring>
 
 #include "base/assert.h"
-#include "jobs/cron.h"
+#include "codec/cron.h"
 
 // NOLINTNEXTLINE(readability-identifier-naming): libFuzzer chose the name.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace weir::jobs;  // NOLINT(google-build-using-namespace): a fuzz target only.
+  using namespace weir::codec;  // NOLINT(google-build-using-namespace): a fuzz target only.
   int64_t microseconds = 0;
   if (size < sizeof microseconds) return 0;
   std::memcpy(&microseconds, data, sizeof microseconds);

@@ -1,4 +1,4 @@
-#include "jobs/cron.h"
+#include "codec/cron.h"
 
 #include <bitset>
 #include <cstdlib>
@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "codec/iso_time.h"
 
-namespace weir::jobs {
+namespace weir::codec {
 namespace {
 
 using base::Wall;
@@ -337,4 +337,4 @@ TEST(CronTest, OnlyWhatNeverComesIsRefused) {
 }
 
 }  // namespace
-}  // namespace weir::jobs
+}  // namespace weir::codec

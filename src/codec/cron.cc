@@ -1,4 +1,4 @@
-#include "jobs/cron.h"
+#include "codec/cron.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-namespace weir::jobs {
+namespace weir::codec {
 namespace {
 
 using std::chrono::days;
@@ -327,4 +327,4 @@ std::optional<base::Wall> Cron::last_at_or_before(base::Wall time) const {
   return std::nullopt;
 }
 
-}  // namespace weir::jobs
+}  // namespace weir::codec

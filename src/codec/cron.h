@@ -29,7 +29,7 @@
 #include "base/result.h"
 #include "base/thread_annotations.h"
 
-namespace weir::jobs {
+namespace weir::codec {
 
 // Why an expression is refused.
 struct CronProblem {
@@ -79,4 +79,4 @@ class Cron {
   bool either_day_ = false;
 };
 
-}  // namespace weir::jobs
+}  // namespace weir::codec
