@@ -9,6 +9,7 @@
 #include "app/audit_command.h"
 #include "app/control_socket.h"
 #include "app/demo.h"
+#include "app/kv_commands.h"
 #include "app/log.h"
 #include "app/node.h"
 #include "app/operator_commands.h"
@@ -219,6 +220,10 @@ int run_command(const cli::CommandLine& line) {
       return run_letters(line);
     case cli::Command::audit:
       return run_audit(line);
+    case cli::Command::kv_put:
+      return run_kv_put(line);
+    case cli::Command::kv_delete:
+      return run_kv_delete(line);
     case cli::Command::kv_list:
       return run_kv_list(line);
     case cli::Command::config_check:

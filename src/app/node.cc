@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/kv_commands.h"
 #include "app/log.h"
 #include "app/queue_commands.h"
 #include "app/reload.h"
@@ -200,9 +201,9 @@ bool Node::open_control() {
   auto signals = Signals::open(*loop_, [this](int signal) { on_signal(signal); });
   if (!signals.ok()) return refuse("signals cannot be received: out of descriptors");
   signals_ = std::move(signals).value();
-  auto socket =
-      ControlSocket::open(*loop_, options_.data_dir + "/" + std::string{kControlSocketName},
-                          [this](std::string_view request) { return answer(request); });
+  auto socket = ControlSocket::open(
+      *loop_, options_.data_dir + "/" + std::string{kControlSocketName},
+      [this](std::string_view request, Ticket ticket) { return answer(request, ticket); });
   if (socket.ok()) {
     control_socket_ = std::move(socket).value();
   } else {
@@ -312,7 +313,7 @@ void Node::end() {
   logger_->log(base::LogLevel::info, "ended");
 }
 
-std::string Node::answer(std::string_view request) {
+std::optional<std::string> Node::answer(std::string_view request, Ticket ticket) {
   const auto parsed = nlohmann::json::parse(request, nullptr, false);
   if (!parsed.is_object()) return R"({"error":"unknown command"})";
   const auto text = [&parsed](const char* name) {
@@ -330,7 +331,21 @@ std::string Node::answer(std::string_view request) {
     if (!parse_letters_request(std::string{request}, letters)) return R"({"error":"no letters"})";
     return fmt::format(R"({{"request":{}}})", recording_->request_letters(std::move(letters)));
   }
+  if (command == "kv.write") return answer_kv(request, ticket);
   return answer_jobs(command, text("name"));
+}
+
+// Answered when the consumer has written it: the control loop waits for nobody.
+std::optional<std::string> Node::answer_kv(std::string_view request, Ticket ticket) {
+  std::optional<KvWrite> write = parse_kv_request(request, clock_.wall());
+  if (!write) return R"({"error":"the request makes no sense"})";
+  const bool sent = recording_->write_kv(*std::move(write), [this, ticket](base::Status status) {
+    // Not sent: the asker's patience ends, and it knows that it does not know.
+    static_cast<void>(loop_->post(
+        [this, ticket, text = kv_answer(status)] { control_socket_->answer(ticket, text); }));
+  });
+  if (!sent) return R"({"error":"the consumer is busy"})";
+  return std::nullopt;
 }
 
 std::string Node::answer_jobs(const std::string& command, const std::string& name) {

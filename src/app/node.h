@@ -8,6 +8,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -77,7 +78,8 @@ class Node {
   void begin_drain();
   void drain_on();
   void end();
-  std::string answer(std::string_view request);
+  std::optional<std::string> answer(std::string_view request, Ticket ticket);
+  std::optional<std::string> answer_kv(std::string_view request, Ticket ticket);
   std::string answer_jobs(const std::string& command, const std::string& name);
   std::vector<Alarm> alarms() const;
   void watch_alarms();

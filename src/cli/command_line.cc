@@ -37,6 +37,36 @@ void add_limit(CLI::App& command, CommandLine& line) {
       ->capture_default_str();
 }
 
+void add_kv_commands(CLI::App& app, CommandLine& line) {
+  CLI::App& kv = *app.add_subcommand("kv", "The key-value store");
+  kv.require_subcommand(1);
+  CLI::App& get = *kv.add_subcommand("get", "Print the value of a key");
+  get.add_option("key", line.key, "For example: snapshot:latest")->required();
+  add_data(get, line);
+  select(get, line, Command::kv_get);
+
+  CLI::App& keys = *kv.add_subcommand("list", "Print the keys that begin with a prefix");
+  keys.add_option("prefix", line.key, "For example: snapshot:");
+  add_limit(keys, line);
+  add_data(keys, line);
+  add_json(keys, line);
+  select(keys, line, Command::kv_list);
+
+  CLI::App& put = *kv.add_subcommand("put", "Store a value under a key");
+  put.add_option("key", line.key, "1 to 512 bytes")->required();
+  put.add_option("value", line.value, "The value; - reads standard input")->required();
+  put.add_option("--ttl", line.ttl, "The key is gone after that time: 90s, 15m, 1d");
+  add_data(put, line);
+  put.footer(
+      "Durable when it returns. A running server takes up to 1 MiB, a stopped one's directory 25."
+      "\nExit codes: 0 stored, 1 not.");
+  select(put, line, Command::kv_put);
+  CLI::App& remove = *kv.add_subcommand("delete", "Delete a key, if it is there");
+  remove.add_option("key", line.key, "The key")->required();
+  add_data(remove, line);
+  select(remove, line, Command::kv_delete);
+}
+
 void add_stats_commands(CLI::App& app, CommandLine& line) {
   CLI::App& stats = *app.add_subcommand("stats", "Statistics of paths");
   stats.require_subcommand(1);
@@ -173,20 +203,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
       "Works on a running gateway and on the data directory of a stopped one.");
   select(sql, line, Command::sql);
 
-  CLI::App& kv = *app.add_subcommand("kv", "Read the key-value store");
-  kv.require_subcommand(1);
-  CLI::App& get = *kv.add_subcommand("get", "Print the value of a key");
-  get.add_option("key", line.key, "For example: snapshot:latest")->required();
-  add_data(get, line);
-  select(get, line, Command::kv_get);
-
-  CLI::App& keys = *kv.add_subcommand("list", "Print the keys that begin with a prefix");
-  keys.add_option("prefix", line.key, "For example: snapshot:");
-  add_limit(keys, line);
-  add_data(keys, line);
-  add_json(keys, line);
-  select(keys, line, Command::kv_list);
-
+  add_kv_commands(app, line);
   add_stats_commands(app, line);
   add_jobs_commands(app, line);
   add_objects_commands(app, line);

@@ -13,6 +13,8 @@ enum class Command {
   status,
   sql,
   kv_get,
+  kv_put,
+  kv_delete,
   kv_list,
   config_check,
   stats_top,
@@ -34,7 +36,9 @@ struct CommandLine {
   std::string config_file;          // serve, config check; empty: none given.
   std::string data_dir = "./data";  // Every command that looks at a node.
   std::string statement;            // sql
-  std::string key;                  // kv get, objects get and verify; kv and objects list: prefix.
+  std::string key;                  // kv, objects get and verify; kv and objects list: prefix.
+  std::string value;                // kv put: "-" is standard input.
+  std::string ttl;                  // kv put; empty: for good.
   std::string job;                  // jobs run; jobs history: empty for all.
   std::vector<int64_t> letter_ids;  // queues replay and purge.
   bool all = false;                 // queues replay and purge: all letters.

@@ -17,6 +17,10 @@ TEST(CommandLineTest, UnderstandsEveryCommand) {
   const auto kv = parse({"kv", "get", "snapshot:latest", "--data", "x"}, "1");
   EXPECT_EQ(kv.command, Command::kv_get);
   EXPECT_EQ(kv.key, "snapshot:latest");
+  const auto put = parse({"kv", "put", "k", "-", "--ttl", "15m"}, "1");
+  EXPECT_EQ(put.command, Command::kv_put);
+  EXPECT_EQ(put.key + put.value + put.ttl, "k-15m");
+  EXPECT_EQ(parse({"kv", "delete", "k"}, "1").command, Command::kv_delete);
   EXPECT_EQ(parse({"config", "check", "f.toml"}, "1").command, Command::config_check);
   EXPECT_EQ(parse({"status"}, "1").command, Command::status);
   EXPECT_EQ(parse({"demo"}, "1").command, Command::demo);
