@@ -219,6 +219,7 @@ void describe(V& v, C& c) {
     v.restart(false);
   });
   v.table("access_log", [&] { describe_access_log(v, c.access_log); });
+  v.table("smoke", [&] { v.boolean("enabled", c.smoke); });
   v.table("jobs", [&] {
     v.restart(true);
     v.texts("disabled", c.jobs_disabled);
