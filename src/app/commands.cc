@@ -16,7 +16,10 @@
 #include "app/queue_commands.h"
 #include "app/recording.h"
 #include "app/reload.h"
+#include "app/smoke.h"
+#include "app/stats_commands.h"
 #include "app/status.h"
+#include "app/tail.h"
 #include "cli/table.h"
 #include "config/load.h"
 #include "kv/sqlite_kv.h"
@@ -230,6 +233,12 @@ int run_command(const cli::CommandLine& line) {
       return run_config_check(line);
     case cli::Command::stats_top:
       return run_stats_top(line);
+    case cli::Command::smoke:
+      return run_smoke(line);
+    case cli::Command::tail:
+      return run_tail(line);
+    case cli::Command::stats_path:
+      return run_stats_path(line);
     case cli::Command::jobs_list:
       return run_jobs_list(line);
     case cli::Command::jobs_run:

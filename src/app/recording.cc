@@ -231,6 +231,11 @@ uint64_t Recording::request_letters(pipeline::LettersRequest request) {
   return number;
 }
 
+void Recording::request_snapshot() {
+  // Not sent: the thread is busy with others' commands; whoever asked may ask again.
+  static_cast<void>(consumer_thread_->post([this] { consumer_.request_snapshot(); }));
+}
+
 bool Recording::write_kv(KvWrite write, std::function<void(base::Status)> done) {
   return consumer_thread_->post([this, write = std::move(write), done = std::move(done)] {
     constexpr base::Error kClosed{base::ErrorCode::unavailable, base::Origin::storage,

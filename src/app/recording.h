@@ -60,6 +60,9 @@ class Recording final : public gateway::ClientIdentity {
   // The same for the consumer: how paths are grouped, from its next batch on. The control thread.
   void apply(const config::Config& config);
 
+  // Sees what is committed. Before start().
+  void add_sink(pipeline::EventSink& sink) { consumer_.add_sink(sink); }
+
   void start();
   // After the data loops have stopped: makes all that was recorded durable, and commits it to the
   // database if that takes at most `patience`.
@@ -72,6 +75,8 @@ class Recording final : public gateway::ClientIdentity {
   // Everything derived is to be written soon, for other readers of the database: it is when
   // consumer_report().flushed reaches the number returned. Any thread.
   uint64_t request_flush();
+  // A snapshot is to be published as soon as the consumer has the time. Any thread.
+  void request_snapshot();
   // Makes the change on the consumer's thread and then calls `done` there. False: too many wait,
   // and `done` is never called. Any thread.
   [[nodiscard]] bool write_kv(KvWrite write, std::function<void(base::Status)> done);

@@ -18,6 +18,9 @@ enum class Command {
   kv_list,
   config_check,
   stats_top,
+  stats_path,
+  smoke,
+  tail,
   jobs_list,
   jobs_run,
   jobs_history,
@@ -42,7 +45,11 @@ struct CommandLine {
   std::string job;                  // jobs run; jobs history: empty for all.
   std::vector<int64_t> letter_ids;  // queues replay and purge.
   bool all = false;                 // queues replay and purge: all letters.
-  uint32_t hours = 24;              // stats top
+  std::string path;                 // stats path; smoke: empty: the built-in route.
+  std::string url;                  // smoke; empty: the server's first listener.
+  std::string grep;                 // tail; empty: every line.
+  uint32_t count = 100;             // smoke
+  uint32_t hours = 24;              // stats top and path
   uint32_t limit = 20;              // stats top, jobs history, the lists.
   bool json = false;
   std::optional<int> exit_code;  // Set: nothing to run, `message` says it all.
