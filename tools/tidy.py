@@ -20,8 +20,7 @@ BANNED = {
     r"\bco_(await|return|yield)\b": ("an explicit state machine (decision 0002: g++ 12.2 miscompiles them)", ()),
     r"\bstd::(recursive_|shared_|timed_)?mutex\b|\bstd::condition_variable\w*": (
         "base::Mutex, which clang can check", ("src/base/thread_annotations.h", "src/base/rendezvous.h")),
-    r"\bsleep_(for|until)\b": ("a loop::Alarm", ("src/app/command_output.cc", "src/app/operator_commands.cc",
-                                                "src/app/queue_commands.cc")),  # A command may wait; a loop may not.
+    r"\bsleep_(for|until)\b": ("a loop::Alarm", ("src/app/command_output.cc", "src/app/operator_commands.cc", "src/app/queue_commands.cc", "src/app/smoke.cc")),  # A command may wait; a loop may not.
     r"\bstd::regex\b": ("config::Pattern: a std::regex can take exponential time, and recurses", ()),
     r"\b(strto(l|ll|ul|ull|d|f)|ato(i|l|ll|f)|sto(i|l|ll|ul|ull|d))\(": (
         "std::from_chars: no locale, no errno, and it says where it stopped", ()),

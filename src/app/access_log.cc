@@ -75,10 +75,11 @@ void AccessLog::on_events(std::span<const traffic::Event> events) {
   lines_.clear();
   for (const traffic::Event& event : events) {
     if (options_.format == config::AccessLogFormat::json) {
-      append_json(event);
+      append_event_json(lines_, event);
     } else {
-      append_combined(event);
+      append_event_combined(lines_, event);
     }
+    lines_ += '\n';
   }
   if (options_.target == "syslog") return send_to_syslog();
   write_all(events.size());
@@ -113,42 +114,59 @@ void AccessLog::send_to_syslog() {
   }
 }
 
-void AccessLog::append_json(const traffic::Event& event) {
-  const auto text = [this](std::string_view name, std::string_view value) {
-    lines_ += ",\"";
-    lines_ += name;
-    lines_ += "\":\"";
-    append_escaped(lines_, value);
-    lines_ += '"';
+void append_event_json(std::string& line, const traffic::Event& event) {
+  const auto text = [&line](std::string_view name, std::string_view value) {
+    line += ",\"";
+    line += name;
+    line += "\":\"";
+    append_escaped(line, value);
+    line += '"';
   };
-  lines_ += "{\"time\":\"";
-  codec::append_iso_ms(lines_, event.arrival_us / 1000);
-  lines_ += '"';
+  line += "{\"time\":\"";
+  codec::append_iso_ms(line, event.arrival_us / 1000);
+  line += '"';
   text("id", traffic::to_string(event.id));
   text("client", event.client_ip);
   text("method", event.method);
   text("path", event.path);
   text("route", event.route_id);
-  fmt::format_to(std::back_inserter(lines_),
+  fmt::format_to(std::back_inserter(line),
                  ",\"status\":{},\"duration_us\":{},\"upstream_us\":{},\"bytes_in\":{},"
                  "\"bytes_out\":{},\"attempts\":{}",
                  event.status, event.duration_us, event.upstream_us, event.bytes_in,
                  event.bytes_out, event.attempts);
   text("outcome", kOutcomes[static_cast<size_t>(event.outcome)]);
   text("user_agent", event.user_agent);
-  lines_ += "}\n";
+  line += '}';
 }
 
-void AccessLog::append_combined(const traffic::Event& event) {
-  lines_ += event.client_ip.empty() ? std::string_view{"-"} : event.client_ip;
-  fmt::format_to(std::back_inserter(lines_), " - - [{}] \"", combined_time(event.arrival_us));
-  append_escaped(lines_, event.method);
-  lines_ += ' ';
-  append_escaped(lines_, event.path);
-  fmt::format_to(std::back_inserter(lines_), " HTTP/1.1\" {} {} \"-\" \"", event.status,
+void append_event_combined(std::string& line, const traffic::Event& event) {
+  line += event.client_ip.empty() ? std::string_view{"-"} : event.client_ip;
+  fmt::format_to(std::back_inserter(line), " - - [{}] \"", combined_time(event.arrival_us));
+  append_escaped(line, event.method);
+  line += ' ';
+  append_escaped(line, event.path);
+  fmt::format_to(std::back_inserter(line), " HTTP/1.1\" {} {} \"-\" \"", event.status,
                  event.bytes_out);
-  append_escaped(lines_, event.user_agent);
-  lines_ += "\"\n";
+  append_escaped(line, event.user_agent);
+  line += '"';
+}
+
+void append_event_text(std::string& line, const traffic::Event& event) {
+  codec::append_iso_ms(line, event.arrival_us / 1000);
+  line += " event   ";
+  append_escaped(line, event.method);
+  line += ' ';
+  append_escaped(line, event.path);
+  fmt::format_to(std::back_inserter(line), " {} {:.1f} ms {} bytes {} {}", event.status,
+                 static_cast<double>(event.duration_us) / 1000.0, event.bytes_out,
+                 kOutcomes[static_cast<size_t>(event.outcome)],
+                 event.client_ip.empty() ? std::string_view{"-"} : event.client_ip);
+  if (!event.user_agent.empty()) {
+    line += " \"";
+    append_escaped(line, event.user_agent);
+    line += '"';
+  }
 }
 
 }  // namespace weir::app

@@ -31,8 +31,6 @@ class AccessLog final : public pipeline::EventSink {
  private:
   void open();
   void write_all(size_t lines);
-  void append_json(const traffic::Event& event);
-  void append_combined(const traffic::Event& event);
   void send_to_syslog();
 
   const config::AccessLog options_;
@@ -43,5 +41,11 @@ class AccessLog final : public pipeline::EventSink {
   std::atomic<uint64_t> dropped_{0};  // Relaxed: a count of its own.
   bool complained_ = false;
 };
+
+// The line of an event, without its end: as the format "json", as the format "combined", and for
+// eyes, with what matters to them.
+void append_event_json(std::string& line, const traffic::Event& event);
+void append_event_combined(std::string& line, const traffic::Event& event);
+void append_event_text(std::string& line, const traffic::Event& event);
 
 }  // namespace weir::app

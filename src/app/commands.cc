@@ -9,13 +9,17 @@
 #include "app/audit_command.h"
 #include "app/control_socket.h"
 #include "app/demo.h"
+#include "app/kv_commands.h"
 #include "app/log.h"
 #include "app/node.h"
 #include "app/operator_commands.h"
 #include "app/queue_commands.h"
 #include "app/recording.h"
 #include "app/reload.h"
+#include "app/smoke.h"
+#include "app/stats_commands.h"
 #include "app/status.h"
+#include "app/tail.h"
 #include "cli/table.h"
 #include "config/load.h"
 #include "kv/sqlite_kv.h"
@@ -219,12 +223,22 @@ int run_command(const cli::CommandLine& line) {
       return run_letters(line);
     case cli::Command::audit:
       return run_audit(line);
+    case cli::Command::kv_put:
+      return run_kv_put(line);
+    case cli::Command::kv_delete:
+      return run_kv_delete(line);
     case cli::Command::kv_list:
       return run_kv_list(line);
     case cli::Command::config_check:
       return run_config_check(line);
     case cli::Command::stats_top:
       return run_stats_top(line);
+    case cli::Command::smoke:
+      return run_smoke(line);
+    case cli::Command::tail:
+      return run_tail(line);
+    case cli::Command::stats_path:
+      return run_stats_path(line);
     case cli::Command::jobs_list:
       return run_jobs_list(line);
     case cli::Command::jobs_run:

@@ -1,5 +1,6 @@
 #include "app/control_socket.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -14,49 +15,92 @@
 
 namespace weir::app {
 
+//   reading ──a whole line──► waiting ──answer()──► sending ──all sent──► ended
+//                                └──stream()──► streaming ──the other side hangs up──► ended
 class ControlSocket::Connection final : public loop::Task {
  public:
-  Connection(ControlSocket& owner, os::Fd socket) : owner_(owner), socket_(std::move(socket)) {}
+  Connection(ControlSocket& owner, os::Fd socket, Ticket ticket)
+      : owner_(owner), socket_(std::move(socket)), ticket_(ticket) {}
 
   base::Status start() {
     owner_.loop_.set_deadline(*this, kPatience);
     return owner_.loop_.watch(socket_.get(), *this);
   }
 
+  Ticket ticket() const { return ticket_; }
+
+  void answer(std::string text) {
+    if (state_ != State::waiting) return;
+    state_ = State::sending;
+    out_ = std::move(text) + "\n";
+    send();
+  }
+
+  void stream(std::unique_ptr<LineStream> lines) {
+    if (state_ != State::waiting) return;
+    state_ = State::streaming;
+    owner_.loop_.clear_deadline(*this);
+    lines_ = std::move(lines);
+    send();
+  }
+
+  bool streams() const { return state_ == State::streaming; }
+
+  // May end this connection.
+  void send() {
+    do {
+      while (sent_ < out_.size()) {
+        const iovec rest{out_.data() + sent_, out_.size() - sent_};
+        const net::Moved moved = net::write_some(socket_.get(), &rest, 1);
+        if (moved.kind == net::Moved::Kind::would_block) return;
+        if (moved.kind != net::Moved::Kind::bytes) return end();
+        sent_ += moved.bytes;
+      }
+      if (state_ != State::streaming) return end();
+      sent_ = 0;
+      out_ = lines_->next();
+    } while (!out_.empty());
+  }
+
  private:
+  enum class State : uint8_t { reading, waiting, sending, streaming };
+
   void on_ready(uint32_t /*ready*/) override {
-    if (answer_.empty() && !read_request()) return;
-    send_answer();
+    if (state_ == State::reading) return read_request();
+    if (state_ == State::streaming && hung_up()) return end();
+    if (state_ != State::waiting) send();
   }
 
   void on_deadline() override { end(); }
 
-  // True when the request is complete and answer_ is there.
-  bool read_request() {
+  void read_request() {
     std::array<char, 4096> piece{};
     while (true) {
       const net::Moved moved = net::read_some(socket_.get(), piece.data(), piece.size());
-      if (moved.kind == net::Moved::Kind::would_block) return false;
-      if (moved.kind != net::Moved::Kind::bytes) return end(), false;
-      request_.append(piece.data(), moved.bytes);
-      const size_t line_end = request_.find('\n');
-      if (line_end != std::string::npos) {
-        answer_ = owner_.answer_(std::string_view{request_}.substr(0, line_end)) + "\n";
-        return true;
-      }
-      if (request_.size() > kRequestBytesMax) return end(), false;
+      if (moved.kind == net::Moved::Kind::would_block) return;
+      if (moved.kind != net::Moved::Kind::bytes) return end();
+      const size_t line_end = std::string_view{piece.data(), moved.bytes}.find('\n');
+      request_.append(piece.data(), std::min(line_end, moved.bytes));
+      if (line_end != std::string_view::npos) return ask();
+      if (request_.size() > kRequestBytesMax) return end();
     }
   }
 
-  void send_answer() {
-    while (sent_ < answer_.size()) {
-      const iovec rest{answer_.data() + sent_, answer_.size() - sent_};
-      const net::Moved moved = net::write_some(socket_.get(), &rest, 1);
-      if (moved.kind == net::Moved::Kind::would_block) return;
-      if (moved.kind != net::Moved::Kind::bytes) break;
-      sent_ += moved.bytes;
+  void ask() {
+    state_ = State::waiting;
+    const std::string request = std::exchange(request_, {});
+    std::optional<std::string> text = owner_.answer_(request, ticket_);
+    if (text) answer(*std::move(text));
+  }
+
+  // Whatever the other side still says is of no interest.
+  bool hung_up() {
+    std::array<char, 512> piece{};
+    while (true) {
+      const net::Moved moved = net::read_some(socket_.get(), piece.data(), piece.size());
+      if (moved.kind == net::Moved::Kind::would_block) return false;
+      if (moved.kind != net::Moved::Kind::bytes) return true;
     }
-    end();
   }
 
   void end() {
@@ -72,9 +116,12 @@ class ControlSocket::Connection final : public loop::Task {
 
   ControlSocket& owner_;
   os::Fd socket_;
+  const Ticket ticket_;
+  State state_ = State::reading;
   std::string request_;
-  std::string answer_;
+  std::string out_;
   size_t sent_ = 0;
+  std::unique_ptr<LineStream> lines_;
 };
 
 base::Result<std::unique_ptr<ControlSocket>> ControlSocket::open(loop::Loop& loop,
@@ -110,20 +157,46 @@ void ControlSocket::on_ready(uint32_t /*ready*/) {
   if (!accepted.ok() || !accepted.value()) return;
   if (connections_.size() >= kConnectionsMax) return;
   std::optional<net::Accepted> connection = std::move(accepted).value();
-  connections_.push_back(std::make_unique<Connection>(*this, std::move(connection->socket)));
+  connections_.push_back(
+      std::make_unique<Connection>(*this, std::move(connection->socket), Ticket{++tickets_}));
   if (!connections_.back()->start().ok()) connections_.pop_back();
 }
 
-base::Result<std::string> ask_server(const std::string& data_dir, std::string_view request,
-                                     std::chrono::milliseconds patience) {
-  const auto failed = [](base::ErrorCode code, base::StaticText what) {
-    return base::Error{code, base::Origin::self, base::Retry::never, errno, what};
-  };
+ControlSocket::Connection* ControlSocket::find(Ticket ticket) {
+  const auto found = std::find_if(connections_.begin(), connections_.end(),
+                                  [ticket](const auto& each) { return each->ticket() == ticket; });
+  return found == connections_.end() ? nullptr : found->get();
+}
+
+void ControlSocket::answer(Ticket ticket, std::string text) {
+  if (Connection* const connection = find(ticket)) connection->answer(std::move(text));
+}
+
+void ControlSocket::stream(Ticket ticket, std::unique_ptr<LineStream> lines) {
+  if (Connection* const connection = find(ticket)) connection->stream(std::move(lines));
+}
+
+// Backwards: a connection that ends makes room with the last one, which was already served.
+void ControlSocket::pump() {
+  for (size_t i = connections_.size(); i-- > 0;) {
+    if (connections_[i]->streams()) connections_[i]->send();
+  }
+}
+
+namespace {
+
+base::Error failed(base::ErrorCode code, base::StaticText what) {
+  return {code, base::Origin::self, base::Retry::never, errno, what};
+}
+
+// A connection to the server of `data_dir` that has sent `request`.
+base::Result<os::Fd> connect_and_send(const std::string& data_dir, std::string_view request,
+                                      std::chrono::milliseconds patience) {
   const std::string path = data_dir + "/" + std::string{kControlSocketName};
   if (path.size() > net::SocketAddress::kUnixPathBytesMax) {
     return failed(base::ErrorCode::not_found, "server of this data directory");
   }
-  const os::Fd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  os::Fd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   const timeval limit{.tv_sec = patience.count() / 1000, .tv_usec = patience.count() % 1000 * 1000};
   ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
@@ -133,10 +206,21 @@ base::Result<std::string> ask_server(const std::string& data_dir, std::string_vi
     return failed(base::ErrorCode::not_found, "server of this data directory");
   }
   const std::string line = std::string{request} + "\n";
-  if (::send(socket.get(), line.data(), line.size(), MSG_NOSIGNAL) !=
-      static_cast<ssize_t>(line.size())) {
-    return failed(base::ErrorCode::unavailable, "request to the server");
+  for (size_t sent = 0; sent < line.size();) {
+    const ssize_t count =
+        ::send(socket.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return failed(base::ErrorCode::unavailable, "request to the server");
+    sent += static_cast<size_t>(count);
   }
+  return socket;
+}
+
+}  // namespace
+
+base::Result<std::string> ask_server(const std::string& data_dir, std::string_view request,
+                                     std::chrono::milliseconds patience) {
+  const os::Fd socket = WEIR_TRY(connect_and_send(data_dir, request, patience));
   std::string answer;
   std::array<char, 16384> piece{};
   while (true) {
@@ -149,6 +233,28 @@ base::Result<std::string> ask_server(const std::string& data_dir, std::string_vi
   if (!answer.ends_with('\n')) return failed(base::ErrorCode::unavailable, "answer of the server");
   answer.pop_back();
   return answer;
+}
+
+base::Status follow_server(const std::string& data_dir, std::string_view request,
+                           const std::function<bool(std::string_view line)>& each) {
+  // No limit: a quiet server says nothing for a long time.
+  const os::Fd socket = WEIR_TRY(connect_and_send(data_dir, request, std::chrono::milliseconds{0}));
+  std::string pending;
+  std::array<char, 16384> piece{};
+  while (true) {
+    const ssize_t count = ::recv(socket.get(), piece.data(), piece.size(), 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return failed(base::ErrorCode::unavailable, "lines of the server");
+    if (count == 0) return {};
+    pending.append(piece.data(), static_cast<size_t>(count));
+    size_t begin = 0;
+    for (size_t end = pending.find('\n'); end != std::string::npos;
+         end = pending.find('\n', begin)) {
+      if (!each(std::string_view{pending}.substr(begin, end - begin))) return {};
+      begin = end + 1;
+    }
+    pending.erase(0, begin);
+  }
 }
 
 }  // namespace weir::app

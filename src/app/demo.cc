@@ -151,6 +151,9 @@ std::string demo_configuration(uint16_t upstream_port) {
 traffic = ["127.0.0.1:8787"]
 admin = "127.0.0.1:8788"
 
+[smoke]
+enabled = true
+
 [[routes]]
 id = "kv"
 pattern = "/kv/*"
@@ -178,6 +181,8 @@ Weir is running, with a built-in upstream behind it. Try, in another terminal:
   curl -i http://127.0.0.1:8787/kv/status/503     # an error of the upstream
   curl -i http://127.0.0.1:8787/nothing           # no route
 
+  weir smoke --data {0}                           # proves every step of the flow
+  weir tail --data {0}                            # what happens, as it happens
   weir sql --data {0} "SELECT path, hour_bucket, requests, errors FROM path_stats_hourly"
   weir sql --data {0} "SELECT COUNT(*) AS total FROM traffic_events"
   weir kv get --data {0} snapshot:latest

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -40,17 +41,7 @@ class SpdLogger final : public base::Logger {
   bool enabled(base::LogLevel level) const override { return level != base::LogLevel::debug; }
 
   void write(base::LogLevel level, std::string_view marker, std::string_view text) override {
-    const std::string time = codec::iso_ms(base::unix_ms(clock_.wall()));
-    if (format_ == config::LogFormat::json) {
-      nlohmann::ordered_json line{{"time", time}, {"level", name(level)}};
-      if (!marker.empty()) line["marker"] = marker;
-      line["message"] = text;
-      logger_.info(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-    } else if (!marker.empty()) {
-      logger_.info("{} {} ({})", marker, text, time);
-    } else {
-      logger_.info("{} {:<7} {}", time, name(level), text);
-    }
+    logger_.info("{}", log_line(clock_.wall(), format_, level, marker, text));
   }
 
  private:
@@ -60,6 +51,19 @@ class SpdLogger final : public base::Logger {
 };
 
 }  // namespace
+
+std::string log_line(base::Wall now, config::LogFormat format, base::LogLevel level,
+                     std::string_view marker, std::string_view text) {
+  const std::string time = codec::iso_ms(base::unix_ms(now));
+  if (format == config::LogFormat::json) {
+    nlohmann::ordered_json line{{"time", time}, {"level", name(level)}};
+    if (!marker.empty()) line["marker"] = marker;
+    line["message"] = text;
+    return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+  if (!marker.empty()) return fmt::format("{} {} ({})", marker, text, time);
+  return fmt::format("{} {:<7} {}", time, name(level), text);
+}
 
 std::unique_ptr<base::Logger> make_logger(const base::Clock& clock, config::LogFormat format) {
   return std::make_unique<SpdLogger>(clock, format);

@@ -6,6 +6,8 @@
 // `level`, `message` and, where there is one, `marker`.
 
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/logger.h"
@@ -14,6 +16,10 @@
 namespace weir::app {
 
 std::unique_ptr<base::Logger> make_logger(const base::Clock& clock, config::LogFormat format);
+
+// One line as that logger writes it, without its end.
+std::string log_line(base::Wall now, config::LogFormat format, base::LogLevel level,
+                     std::string_view marker, std::string_view text);
 
 // For start-up errors and commands: "weir: what went wrong" on standard error.
 void complain(std::string_view text);

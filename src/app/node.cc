@@ -11,11 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/kv_commands.h"
 #include "app/log.h"
 #include "app/queue_commands.h"
 #include "app/reload.h"
 #include "app/status.h"
 #include "app/systemd.h"
+#include "app/tail.h"
 #include "config/endpoint.h"
 #include "config/render.h"
 #include "net/socket.h"
@@ -102,7 +104,7 @@ bool Node::load_configuration() {
   if (!loaded.ok()) return false;
   if (loaded.config.server.node.empty()) loaded.config.server.node = host_name();
   config_ = std::make_shared<const config::Config>(std::move(loaded.config));
-  logger_ = make_logger(clock_, config_->log_format);
+  logger_ = std::make_unique<FollowedLogger>(make_logger(clock_, config_->log_format), followers_);
   loop_count_ = config_->server.workers != 0 ? config_->server.workers
                                              : std::max(1U, std::thread::hardware_concurrency());
   return true;
@@ -131,6 +133,7 @@ bool Node::open_storage() {
                               recording.error().what.view(), recording.error().os_errno));
   }
   recording_ = std::move(recording).value();
+  recording_->add_sink(followers_);
   auto housekeeping = Housekeeping::open(
       *config_, options_.data_dir, recording_->writer(), clock_, files_, *logger_,
       [this](const std::atomic<bool>& cancelled) { return recording_->flush(cancelled); });
@@ -200,11 +203,14 @@ bool Node::open_control() {
   auto signals = Signals::open(*loop_, [this](int signal) { on_signal(signal); });
   if (!signals.ok()) return refuse("signals cannot be received: out of descriptors");
   signals_ = std::move(signals).value();
-  auto socket =
-      ControlSocket::open(*loop_, options_.data_dir + "/" + std::string{kControlSocketName},
-                          [this](std::string_view request) { return answer(request); });
+  auto socket = ControlSocket::open(
+      *loop_, options_.data_dir + "/" + std::string{kControlSocketName},
+      [this](std::string_view request, Ticket ticket) { return answer(request, ticket); });
   if (socket.ok()) {
     control_socket_ = std::move(socket).value();
+    // Not sent: thousands of letters wait, and the next line tries again.
+    followers_.set_notice(
+        [this] { static_cast<void>(loop_->post([this] { control_socket_->pump(); })); });
   } else {
     // Traffic and counting do not need it.
     logger_->log(base::LogLevel::warning, "control socket: {}: weir status will not work",
@@ -312,7 +318,7 @@ void Node::end() {
   logger_->log(base::LogLevel::info, "ended");
 }
 
-std::string Node::answer(std::string_view request) {
+std::optional<std::string> Node::answer(std::string_view request, Ticket ticket) {
   const auto parsed = nlohmann::json::parse(request, nullptr, false);
   if (!parsed.is_object()) return R"({"error":"unknown command"})";
   const auto text = [&parsed](const char* name) {
@@ -330,7 +336,37 @@ std::string Node::answer(std::string_view request) {
     if (!parse_letters_request(std::string{request}, letters)) return R"({"error":"no letters"})";
     return fmt::format(R"({{"request":{}}})", recording_->request_letters(std::move(letters)));
   }
+  if (command == "snapshot") {
+    recording_->request_snapshot();
+    return R"({"ok":true})";
+  }
+  if (command == "tail") return answer_tail(request, ticket);
+  if (command == "kv.write") return answer_kv(request, ticket);
   return answer_jobs(command, text("name"));
+}
+
+std::optional<std::string> Node::answer_tail(std::string_view request, Ticket ticket) {
+  std::optional<FollowHub::Rules> rules = parse_tail_request(request);
+  if (!rules) return R"({"error":"the request makes no sense"})";
+  std::unique_ptr<LineStream> lines = followers_.follow(*std::move(rules));
+  if (!lines) {
+    return fmt::format(R"({{"error":"{} others follow already"}})", FollowHub::kFollowersMax);
+  }
+  control_socket_->stream(ticket, std::move(lines));
+  return std::nullopt;
+}
+
+// Answered when the consumer has written it: the control loop waits for nobody.
+std::optional<std::string> Node::answer_kv(std::string_view request, Ticket ticket) {
+  std::optional<KvWrite> write = parse_kv_request(request, clock_.wall());
+  if (!write) return R"({"error":"the request makes no sense"})";
+  const bool sent = recording_->write_kv(*std::move(write), [this, ticket](base::Status status) {
+    // Not sent: the asker's patience ends, and it knows that it does not know.
+    static_cast<void>(loop_->post(
+        [this, ticket, text = kv_answer(status)] { control_socket_->answer(ticket, text); }));
+  });
+  if (!sent) return R"({"error":"the consumer is busy"})";
+  return std::nullopt;
 }
 
 std::string Node::answer_jobs(const std::string& command, const std::string& name) {

@@ -8,12 +8,14 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "admin/admin_server.h"
 #include "app/control_socket.h"
 #include "app/data_plane.h"
+#include "app/follow_hub.h"
 #include "app/housekeeping.h"
 #include "app/recording.h"
 #include "app/resolver.h"
@@ -77,7 +79,9 @@ class Node {
   void begin_drain();
   void drain_on();
   void end();
-  std::string answer(std::string_view request);
+  std::optional<std::string> answer(std::string_view request, Ticket ticket);
+  std::optional<std::string> answer_tail(std::string_view request, Ticket ticket);
+  std::optional<std::string> answer_kv(std::string_view request, Ticket ticket);
   std::string answer_jobs(const std::string& command, const std::string& name);
   std::vector<Alarm> alarms() const;
   void watch_alarms();
@@ -92,6 +96,7 @@ class Node {
   const ServeOptions options_;
   os::RealClock clock_;
   os::RealFiles files_;
+  FollowHub followers_{clock_};
   std::unique_ptr<base::Logger> logger_;
   std::map<std::string, os::Fd> inherited_;
   std::shared_ptr<const config::Config> config_;

@@ -20,7 +20,6 @@
 #include "os/clock.h"
 #include "os/files.h"
 #include "pipeline/archiver.h"
-#include "stats/sqlite_stats.h"
 
 namespace weir::app {
 namespace {
@@ -28,24 +27,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLook{100};
-
-double ms(uint64_t us) {
-  return static_cast<double>(us) / 1000.0;
-}
-
-Json json_of(const stats::TopPath& path) {
-  const stats::Counts& counts = path.counts;
-  const bool timed = counts.us_count > 0;
-  Json json{{"path", path.path}, {"requests", counts.requests}, {"errors", counts.errors}};
-  json["avg_ms"] = timed ? Json(ms(counts.us_sum) / static_cast<double>(counts.us_count)) : Json();
-  const auto& estimates = path.estimates;
-  json["p50_ms"] = estimates ? Json(ms(estimates->p50_us)) : Json();
-  json["p95_ms"] = estimates ? Json(ms(estimates->p95_us)) : Json();
-  json["p99_ms"] = estimates ? Json(ms(estimates->p99_us)) : Json();
-  json["max_ms"] = counts.us_max ? Json(ms(*counts.us_max)) : Json();
-  json["unique_clients"] = estimates ? Json(estimates->unique_clients) : Json();
-  return json;
-}
 
 // The object store for reading; says why it cannot be.
 std::unique_ptr<objects::DirectoryStore> open_store(os::Files& files, const base::Clock& clock,
@@ -87,27 +68,6 @@ void show_progress(const Json& job, bool& shown) {
 }
 
 }  // namespace
-
-int run_stats_top(const cli::CommandLine& line) {
-  flush(line.data_dir);
-  Reader reader{line.data_dir};
-  if (!reader.open()) return 1;
-  const os::RealClock clock;
-  const int64_t hour = codec::unix_hour_of_ms(base::unix_ms(clock.wall()));
-  stats::SqliteStats stats{reader.database, 0};
-  const auto top = stats.top_paths(hour - static_cast<int64_t>(line.hours) + 1, line.limit);
-  if (!top.ok()) {
-    complain(fmt::format("the statistics cannot be read: {}", stats.last_error()));
-    return 1;
-  }
-  Json rows = Json::array();
-  for (const stats::TopPath& path : top.value())
-    rows.push_back(json_of(path));
-  print_rows(line, rows,
-             {"path", "requests", "errors", "avg_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms",
-              "unique_clients"});
-  return 0;
-}
 
 int run_jobs_list(const cli::CommandLine& line) {
   const Json answer = ask(line.data_dir, {{"command", "jobs.list"}});

@@ -1,12 +1,11 @@
 #pragma once
-// Commands for operators that look at what a node keeps: statistics, jobs, objects, keys. Each
+// Commands for operators that look at what a node keeps: jobs, objects, keys. Each
 // returns its exit code and prints to standard output, problems to standard error.
 
 #include "cli/command_line.h"
 
 namespace weir::app {
 
-int run_stats_top(const cli::CommandLine& line);
 int run_jobs_list(const cli::CommandLine& line);
 int run_jobs_run(const cli::CommandLine& line);
 int run_jobs_history(const cli::CommandLine& line);

@@ -19,12 +19,6 @@ base::Error not_flushed(base::ErrorCode code) {
           "waiting until all events are derived"};
 }
 
-sqlite::Options database_options() {
-  sqlite::Options options;
-  options.schemas = {stats::schema(), kv::schema(), jobs::schema()};
-  return options;
-}
-
 pipeline::ConsumerOptions consumer_options(const config::Stats& stats, uint64_t hash_seed) {
   pipeline::ConsumerOptions options;
   options.batch_events_max = stats.batch_events_max;
@@ -50,6 +44,22 @@ uint32_t epoch_floor(const std::string& data_dir) {
 
 std::string database_path(const std::string& data_dir) {
   return data_dir + "/weir.db";
+}
+
+sqlite::Options database_options() {
+  sqlite::Options options;
+  options.schemas = {stats::schema(), kv::schema(), jobs::schema()};
+  return options;
+}
+
+base::Status write_kv(sqlite::Database& database, const base::Clock& clock, const KvWrite& write) {
+  constexpr size_t kExpiredRemoved = 16;
+  kv::SqliteKv store{database, clock};
+  const kv::Change change{.key = write.key, .value = write.value, .expires = write.expires};
+  WEIR_TRY(store.write({&change, 1}));
+  // What is not removed now is by the next write.
+  static_cast<void>(store.remove_expired(kExpiredRemoved));
+  return {};
 }
 
 base::Result<std::unique_ptr<Recording>> Recording::open(const config::Config& config,
@@ -219,6 +229,19 @@ uint64_t Recording::request_letters(pipeline::LettersRequest request) {
     publish_report();
   }));
   return number;
+}
+
+void Recording::request_snapshot() {
+  // Not sent: the thread is busy with others' commands; whoever asked may ask again.
+  static_cast<void>(consumer_thread_->post([this] { consumer_.request_snapshot(); }));
+}
+
+bool Recording::write_kv(KvWrite write, std::function<void(base::Status)> done) {
+  return consumer_thread_->post([this, write = std::move(write), done = std::move(done)] {
+    constexpr base::Error kClosed{base::ErrorCode::unavailable, base::Origin::storage,
+                                  base::Retry::with_backoff, 0, "the database cannot be opened"};
+    done(database_.is_open() ? app::write_kv(database_, clock_, write) : base::Status{kClosed});
+  });
 }
 
 void Recording::reopen_access_log() {

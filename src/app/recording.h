@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,13 @@
 
 namespace weir::app {
 
+// One change of the key-value store, by an operator.
+struct KvWrite {
+  std::string key;
+  std::optional<std::string> value;  // Absent: the key is deleted.
+  std::optional<base::Wall> expires;
+};
+
 // Ownership: owns everything named above; borrows clock, files and logger.
 // Threading: the control thread, unless said otherwise.
 class Recording final : public gateway::ClientIdentity {
@@ -52,6 +60,9 @@ class Recording final : public gateway::ClientIdentity {
   // The same for the consumer: how paths are grouped, from its next batch on. The control thread.
   void apply(const config::Config& config);
 
+  // Sees what is committed. Before start().
+  void add_sink(pipeline::EventSink& sink) { consumer_.add_sink(sink); }
+
   void start();
   // After the data loops have stopped: makes all that was recorded durable, and commits it to the
   // database if that takes at most `patience`.
@@ -64,6 +75,11 @@ class Recording final : public gateway::ClientIdentity {
   // Everything derived is to be written soon, for other readers of the database: it is when
   // consumer_report().flushed reaches the number returned. Any thread.
   uint64_t request_flush();
+  // A snapshot is to be published as soon as the consumer has the time. Any thread.
+  void request_snapshot();
+  // Makes the change on the consumer's thread and then calls `done` there. False: too many wait,
+  // and `done` is never called. Any thread.
+  [[nodiscard]] bool write_kv(KvWrite write, std::function<void(base::Status)> done);
 
   // The same, and waits for it. Errors: cancelled; timed_out, while the database fails. Any thread
   // but the consumer's.
@@ -122,7 +138,12 @@ class Recording final : public gateway::ClientIdentity {
   std::atomic<uint64_t> letters_requests_{0};
 };
 
-// The statistics database's file in a data directory.
+// The statistics database's file in a data directory, and how it is opened to write.
 std::string database_path(const std::string& data_dir);
+sqlite::Options database_options();
+
+// Makes the change and removes a few keys that have expired. On the thread of `database`, which is
+// open to write. Errors: those of kv::Kv::write().
+base::Status write_kv(sqlite::Database& database, const base::Clock& clock, const KvWrite& write);
 
 }  // namespace weir::app

@@ -113,6 +113,7 @@ std::string StatusReport::json() const {
                     {"stalls", stalls},
                     {"listeners", {{"traffic", listeners}, {"admin", config.admin}}},
                     {"connections", node_.data_plane_->open_connections()},
+                    {"followers", node_.followers_.followers()},
                     {"requests", requests},
                     {"answered", answered},
                     {"recorded", recorded},

@@ -37,13 +37,47 @@ void add_limit(CLI::App& command, CommandLine& line) {
       ->capture_default_str();
 }
 
+void add_kv_commands(CLI::App& app, CommandLine& line) {
+  CLI::App& kv = *app.add_subcommand("kv", "The key-value store");
+  kv.require_subcommand(1);
+  CLI::App& get = *kv.add_subcommand("get", "Print the value of a key");
+  get.add_option("key", line.key, "For example: snapshot:latest")->required();
+  add_data(get, line);
+  select(get, line, Command::kv_get);
+
+  CLI::App& keys = *kv.add_subcommand("list", "Print the keys that begin with a prefix");
+  keys.add_option("prefix", line.key, "For example: snapshot:");
+  add_limit(keys, line);
+  add_data(keys, line);
+  add_json(keys, line);
+  select(keys, line, Command::kv_list);
+
+  CLI::App& put = *kv.add_subcommand("put", "Store a value under a key");
+  put.add_option("key", line.key, "1 to 512 bytes")->required();
+  put.add_option("value", line.value, "The value; - reads standard input")->required();
+  put.add_option("--ttl", line.ttl, "The key is gone after that time: 90s, 15m, 1d");
+  add_data(put, line);
+  put.footer(
+      "Durable when it returns. A running server takes up to 1 MiB, a stopped one's directory 25."
+      "\nExit codes: 0 stored, 1 not.");
+  select(put, line, Command::kv_put);
+  CLI::App& remove = *kv.add_subcommand("delete", "Delete a key, if it is there");
+  remove.add_option("key", line.key, "The key")->required();
+  add_data(remove, line);
+  select(remove, line, Command::kv_delete);
+}
+
+void add_hours(CLI::App& command, CommandLine& line) {
+  command.add_option("--hours", line.hours, "Of the last hours, the running one included")
+      ->check(CLI::Range(1, 744))
+      ->capture_default_str();
+}
+
 void add_stats_commands(CLI::App& app, CommandLine& line) {
   CLI::App& stats = *app.add_subcommand("stats", "Statistics of paths");
   stats.require_subcommand(1);
   CLI::App& top = *stats.add_subcommand("top", "The paths with most requests");
-  top.add_option("--hours", line.hours, "Of the last hours")
-      ->check(CLI::Range(1, 744))
-      ->capture_default_str();
+  add_hours(top, line);
   add_limit(top, line);
   add_data(top, line);
   add_json(top, line);
@@ -51,6 +85,15 @@ void add_stats_commands(CLI::App& app, CommandLine& line) {
       "Counts are exact. Percentiles are within 1 %, unique clients have a standard error of 0.8 %."
       "\nTimes are in milliseconds.");
   select(top, line, Command::stats_top);
+  CLI::App& path = *stats.add_subcommand("path", "One path, hour by hour, and the sum");
+  path.add_option("path", line.path, "As in weir stats top: /users/{id}")->required();
+  add_hours(path, line);
+  add_data(path, line);
+  add_json(path, line);
+  path.footer(
+      "The sum's percentiles and clients are those of all its requests, not of the rows above."
+      "\nExit codes: 0 there it is, 1 nothing was counted under that path.");
+  select(path, line, Command::stats_path);
 }
 
 void add_jobs_commands(CLI::App& app, CommandLine& line) {
@@ -143,6 +186,29 @@ void add_audit_command(CLI::App& app, CommandLine& line) {
   select(audit, line, Command::audit);
 }
 
+void add_flow_commands(CLI::App& app, CommandLine& line) {
+  CLI::App& smoke = *app.add_subcommand("smoke", "Prove every step of the flow with real requests");
+  smoke.add_option("--path", line.path, "What to ask for instead of the built-in route");
+  smoke.add_option("--count", line.count, "Requests")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  smoke.add_option("--url", line.url, "Where to, if not to the server's first listener");
+  add_data(smoke, line);
+  add_json(smoke, line);
+  smoke.footer(
+      "The built-in route /__weir/smoke is there in weir demo, or with smoke.enabled = true.\n"
+      "Exit codes: 0 every step holds, 1 some does not, or it cannot be proven.");
+  select(smoke, line, Command::smoke);
+  CLI::App& tail = *app.add_subcommand("tail", "Follow what the running gateway logs and records");
+  tail.add_option("--grep", line.grep, "Only lines that contain this text");
+  add_data(tail, line);
+  add_json(tail, line);
+  tail.footer(
+      "Ctrl-C ends it. A reader that is too slow misses lines, and is told how many.\n"
+      "Markers: 📦 Queue Batch, 📊 Grouped into, ✅ Aggregated, 💾 批量 upsert, 🔄 触发 KV 快照刷新");
+  select(tail, line, Command::tail);
+}
+
 void add_commands(CLI::App& app, CommandLine& line) {
   CLI::App& serve = *app.add_subcommand("serve", "Carry traffic until SIGTERM");
   serve.add_option("--config", line.config_file, "Configuration file (weir.toml)")
@@ -173,20 +239,8 @@ void add_commands(CLI::App& app, CommandLine& line) {
       "Works on a running gateway and on the data directory of a stopped one.");
   select(sql, line, Command::sql);
 
-  CLI::App& kv = *app.add_subcommand("kv", "Read the key-value store");
-  kv.require_subcommand(1);
-  CLI::App& get = *kv.add_subcommand("get", "Print the value of a key");
-  get.add_option("key", line.key, "For example: snapshot:latest")->required();
-  add_data(get, line);
-  select(get, line, Command::kv_get);
-
-  CLI::App& keys = *kv.add_subcommand("list", "Print the keys that begin with a prefix");
-  keys.add_option("prefix", line.key, "For example: snapshot:");
-  add_limit(keys, line);
-  add_data(keys, line);
-  add_json(keys, line);
-  select(keys, line, Command::kv_list);
-
+  add_flow_commands(app, line);
+  add_kv_commands(app, line);
   add_stats_commands(app, line);
   add_jobs_commands(app, line);
   add_objects_commands(app, line);

@@ -13,9 +13,14 @@ enum class Command {
   status,
   sql,
   kv_get,
+  kv_put,
+  kv_delete,
   kv_list,
   config_check,
   stats_top,
+  stats_path,
+  smoke,
+  tail,
   jobs_list,
   jobs_run,
   jobs_history,
@@ -34,11 +39,17 @@ struct CommandLine {
   std::string config_file;          // serve, config check; empty: none given.
   std::string data_dir = "./data";  // Every command that looks at a node.
   std::string statement;            // sql
-  std::string key;                  // kv get, objects get and verify; kv and objects list: prefix.
+  std::string key;                  // kv, objects get and verify; kv and objects list: prefix.
+  std::string value;                // kv put: "-" is standard input.
+  std::string ttl;                  // kv put; empty: for good.
   std::string job;                  // jobs run; jobs history: empty for all.
   std::vector<int64_t> letter_ids;  // queues replay and purge.
   bool all = false;                 // queues replay and purge: all letters.
-  uint32_t hours = 24;              // stats top
+  std::string path;                 // stats path; smoke: empty: the built-in route.
+  std::string url;                  // smoke; empty: the server's first listener.
+  std::string grep;                 // tail; empty: every line.
+  uint32_t count = 100;             // smoke
+  uint32_t hours = 24;              // stats top and path
   uint32_t limit = 20;              // stats top, jobs history, the lists.
   bool json = false;
   std::optional<int> exit_code;  // Set: nothing to run, `message` says it all.

@@ -17,6 +17,14 @@ TEST(CommandLineTest, UnderstandsEveryCommand) {
   const auto kv = parse({"kv", "get", "snapshot:latest", "--data", "x"}, "1");
   EXPECT_EQ(kv.command, Command::kv_get);
   EXPECT_EQ(kv.key, "snapshot:latest");
+  const auto put = parse({"kv", "put", "k", "-", "--ttl", "15m"}, "1");
+  EXPECT_EQ(put.command, Command::kv_put);
+  EXPECT_EQ(put.key + put.value + put.ttl, "k-15m");
+  const auto path = parse({"stats", "path", "/a/{id}", "--hours", "3"}, "1");
+  EXPECT_EQ(path.command, Command::stats_path);
+  EXPECT_EQ(path.path, "/a/{id}");
+  EXPECT_EQ(path.hours, 3U);
+  EXPECT_EQ(parse({"kv", "delete", "k"}, "1").command, Command::kv_delete);
   EXPECT_EQ(parse({"config", "check", "f.toml"}, "1").command, Command::config_check);
   EXPECT_EQ(parse({"status"}, "1").command, Command::status);
   EXPECT_EQ(parse({"demo"}, "1").command, Command::demo);

@@ -101,6 +101,12 @@ struct Timeouts {
 };
 
 // NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): ordered by meaning; there are few.
+// What Weir answers by itself on a traffic listener, through the same stages as every route.
+enum class BuiltIn : uint8_t {
+  none,
+  smoke,  // `smoke.enabled`: 200 and a little JSON, for `weir smoke`.
+};
+
 struct Route {
   std::string id;
   bool enabled = true;
@@ -129,6 +135,7 @@ struct Route {
   Cors cors;
   uint64_t body_max_bytes = 100ULL * 1024 * 1024;
   std::vector<std::string> upgrade;  // Only "websocket".
+  BuiltIn built_in = BuiltIn::none;  // Never from a configuration: see gateway/endpoint_table.h.
   bool operator==(const Route&) const = default;
 };
 
@@ -198,6 +205,10 @@ struct AccessLog {
 inline constexpr std::array<std::string_view, 5> kJobNames{"archive", "clean_up", "audit",
                                                            "client_lists", "capacity_report"};
 
+// The built-in route that `weir smoke` asks by default, and its id.
+inline constexpr std::string_view kSmokePath = "/__weir/smoke";
+inline constexpr std::string_view kSmokeRouteId = "__smoke";
+
 struct Config {
   Server server;
   std::vector<Listener> traffic{{.address = "0.0.0.0:8787"}};
@@ -212,6 +223,7 @@ struct Config {
   milliseconds dns_refresh{30000};
   std::vector<std::pair<std::string, std::string>>
       crons;                               // [triggers]: when jobs run, where not at their times.
+  bool smoke = false;                      // Whether kSmokePath is answered.
   std::vector<std::string> jobs_disabled;  // Of kJobNames: run by hand only.
   std::vector<Route> routes;
   std::map<std::string, std::string> vars;  // [vars]

@@ -84,6 +84,8 @@ format = "json"
 enabled = true
 format = "combined"
 target = "/var/log/weir.log"
+[smoke]
+enabled = true
 [dns]
 refresh = "1m"
 )");
@@ -106,6 +108,7 @@ refresh = "1m"
   EXPECT_EQ(config.log_format, LogFormat::json);
   EXPECT_TRUE(config.access_log.enabled);
   EXPECT_EQ(config.access_log.format, AccessLogFormat::combined);
+  EXPECT_TRUE(config.smoke);
   EXPECT_EQ(config.dns_refresh, milliseconds{60'000});
 }
 

@@ -1,6 +1,7 @@
 #include "gateway/endpoint_table.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include <fmt/format.h>
@@ -35,6 +36,20 @@ std::vector<net::SocketAddress> addresses_of(const config::Upstream& upstream,
   return result;
 }
 
+// The configuration with the routes that Weir answers by itself.
+std::shared_ptr<const config::Config> with_built_in_routes(
+    const std::shared_ptr<const config::Config>& config) {
+  if (!config->smoke) return config;
+  auto extended = std::make_unique<config::Config>(*config);
+  config::Route& route = extended->routes.emplace_back();
+  route.id = config::kSmokeRouteId;
+  route.priority = std::numeric_limits<int32_t>::min();
+  route.pattern = config::kSmokePath;
+  route.methods = {"GET", "HEAD"};
+  route.built_in = config::BuiltIn::smoke;
+  return extended;
+}
+
 }  // namespace
 
 std::vector<std::string> EndpointTable::names(const config::Config& config) {
@@ -51,8 +66,9 @@ std::vector<std::string> EndpointTable::names(const config::Config& config) {
 }
 
 std::shared_ptr<const Snapshot> EndpointTable::build(
-    const std::shared_ptr<const config::Config>& config, uint64_t version,
+    const std::shared_ptr<const config::Config>& configured, uint64_t version,
     const Addresses& addresses) {
+  const std::shared_ptr<const config::Config> config = with_built_in_routes(configured);
   auto snapshot = std::make_unique<Snapshot>(config, version);
   for (const config::Listener& listener : config->traffic) {
     snapshot->client_addresses.emplace_back(listener);

@@ -25,7 +25,8 @@ using Addresses = std::map<std::string, std::vector<config::IpAddress>>;
 // Limits: grows by the distinct (route id, address, options) ever configured or resolved.
 class EndpointTable {
  public:
-  std::shared_ptr<const Snapshot> build(const std::shared_ptr<const config::Config>& config,
+  // With `smoke` the snapshot's configuration has one more route, which comes before all others.
+  std::shared_ptr<const Snapshot> build(const std::shared_ptr<const config::Config>& configured,
                                         uint64_t version, const Addresses& addresses);
 
   const std::vector<std::unique_ptr<net::Endpoint>>& endpoints() const { return endpoints_; }

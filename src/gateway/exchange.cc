@@ -145,6 +145,7 @@ void Exchange::run_stages(const http::RequestHead& head) {
   }
   if (answer_preflight(head)) return;
   if (answer_redirect()) return;
+  if (answer_built_in()) return;
   // Authenticate, then rate limit, then cache.
   if (head.body == http::BodyKind::length && head.content_length > route_->body_max_bytes) {
     return refuse(kBodyTooLarge);

@@ -54,6 +54,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   void identify(const config::IpAddress& client);
   bool match_route(const http::RequestHead& head);
   bool answer_redirect();
+  bool answer_built_in();
   bool answer_preflight(const http::RequestHead& head);
   void copy_request(const http::RequestHead& head);
 

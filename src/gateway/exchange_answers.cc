@@ -32,6 +32,17 @@ bool Exchange::answer_redirect() {
   return true;
 }
 
+bool Exchange::answer_built_in() {
+  if (route_->built_in == config::BuiltIn::none) return false;
+  std::string& body = gateway_.text_scratch_;
+  body = R"({"smoke":"ok","id":")";
+  body.append(id_text_.data(), id_text_.size());  // The event's: the row in SQL has the same.
+  body += "\"}\n";
+  outcome_ = Outcome::complete;
+  respond_json(200, body);
+  return true;
+}
+
 // ---- CORS ----
 
 bool Exchange::answer_preflight(const http::RequestHead& head) {

@@ -137,6 +137,29 @@ TEST_P(GatewayTest, Redirects) {
   EXPECT_EQ(rig.event(stream).route_id, "old");
 }
 
+TEST_P(GatewayTest, AnswersTheSmokeRouteBeforeAnyOtherAndRecordsItLikeAny) {
+  rig.publish(
+      "[smoke]\nenabled = true\n[[routes]]\nid = \"all\"\npattern = \"/**\"\n"
+      "priority = -2147483647\nhosts = [\"test\"]\nupstreams = [\"{upstream}\"]\n");
+  const MuxStream& stream = answered("GET /__weir/smoke HTTP/1.1\r\nHost: test\r\n\r\n");
+  EXPECT_EQ(stream.head().status, 200);
+  const Event event = rig.event(stream);
+  EXPECT_EQ(event.path, "/__weir/smoke");
+  EXPECT_EQ(event.route_id, "__smoke");
+  EXPECT_EQ(event.outcome, Outcome::complete);
+  EXPECT_EQ(event.flags, 0);
+  EXPECT_EQ(event.attempts, 0);
+  EXPECT_EQ(stream.body(), R"({"smoke":"ok","id":")" + traffic::to_string(event.id) + "\"}\n");
+  EXPECT_EQ(answered("HEAD /__weir/smoke HTTP/1.1\r\nHost: test\r\n\r\n").body(), "");
+}
+
+TEST_P(GatewayTest, HasNoSmokeRouteUnlessItIsSwitchedOnAndNoneForOtherMethods) {
+  expect_refusal(answered("GET /__weir/smoke HTTP/1.1\r\n\r\n"), 404, "no_route");
+  rig.publish("[smoke]\nenabled = true\n");
+  expect_refusal(answered("POST /__weir/smoke HTTP/1.1\r\nContent-Length: 0\r\n\r\n"), 404,
+                 "no_route");
+}
+
 TEST_P(GatewayTest, AnswersAPreflightForAnAllowedOrigin) {
   rig.publish_with("cors = {origins = [\"https://app.example\"], methods = [\"GET\", \"PUT\"]}\n");
   const MuxStream& stream = answered(

@@ -56,6 +56,13 @@ class SqliteStats final : public Stats, private DerivedSource {
   base::Result<uint64_t> purge_letters(std::span<const int64_t> letter_ids) override;
   base::Result<std::vector<TopPath>> top_paths(int64_t first_hour, size_t count) override;
   base::Status maintain(bool idle) override;
+
+  // The hours of `path` from `first_hour` on. Errors: as top_paths().
+  base::Result<PathHours> path_hours(std::string_view path, int64_t first_hour);
+  // Up to `count` known paths that look like `path`, the likest first. Reads kSimilarLooked paths
+  // at most. Errors: as top_paths().
+  base::Result<std::vector<std::string>> similar_paths(std::string_view path, size_t count);
+  static constexpr size_t kSimilarLooked = 200'000;
   std::string last_error() const override { return database_.message(); }
 
   // Sketches whose stored bytes were damaged and that began anew; since the start.

@@ -171,6 +171,12 @@ struct StoredLetter {
   base::Wall died;
 };
 
+// One path, hour by hour.
+struct PathHours {
+  std::vector<TopPath> hours;  // Of `newest_hour` each, oldest first; those without a request not.
+  TopPath sum;                 // Over all of them; requests 0: there is none.
+};
+
 // Whether derive() is to write what it holds.
 enum class Flush : bool { no, yes };
 

@@ -349,6 +349,13 @@ class Upstream:
         self.listener.close()
 
 
+def run_weir(*arguments, stdin=""):
+    """(exit code, standard output, standard error) of a command; output as text."""
+    done = subprocess.run([WEIR, *arguments], input=stdin, text=True, capture_output=True,
+                          timeout=120, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
 class Weir:
     """The real binary with a configuration of its own. `{traffic}` in `config` becomes a free
     address, also in `self.address`."""
@@ -399,6 +406,19 @@ class Weir:
 
     def alive(self):
         return self.process.poll() is None
+
+    @property
+    def data(self):
+        return os.path.join(self.dir, "data")
+
+    def run(self, *arguments, stdin=""):
+        """A command of the same binary on this data directory."""
+        return run_weir(*arguments, "--data", self.data, stdin=stdin)
+
+    def end(self):
+        """Ends it gracefully and leaves its directory for a look, until stop()."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(PATIENCE)
 
     def stop(self):
         """Ends it gracefully; its exit code and what the sanitizers say must be clean."""

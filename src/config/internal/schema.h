@@ -224,6 +224,7 @@ void describe(V& v, C& c) {
     v.pairs("crons", c.crons);
     v.restart(false);
   });
+  v.table("smoke", [&] { v.boolean("enabled", c.smoke); });
   v.table("jobs", [&] {
     v.restart(true);
     v.texts("disabled", c.jobs_disabled);

@@ -192,14 +192,17 @@ base::Result<std::vector<int64_t>> top_path_ids(Database& database, int64_t firs
   return ids;
 }
 
-base::Result<TopPath> sum_of_path(Database& database, int64_t path_id, int64_t first_hour) {
+base::Result<TopPath> sum_of_path(Database& database, int64_t path_id, int64_t first_hour,
+                                  int64_t last_hour) {
   const Database::Borrowed query = WEIR_TRY(database.cached(
       "SELECT (SELECT path FROM paths WHERE path_id = ?1), max(hour), sum(requests), sum(errors),"
       " sum(us_sum), sum(us_count), min(us_min), max(us_max), sum(method_get), sum(method_head),"
       " sum(method_post), sum(method_put), sum(method_patch), sum(method_delete),"
-      " sum(method_options), sum(method_other) FROM hourly WHERE path_id = ?1 AND hour >= ?2"));
+      " sum(method_options), sum(method_other) FROM hourly WHERE path_id = ?1 AND hour BETWEEN ?2 "
+      "AND ?3"));
   query->bind(1, path_id);
   query->bind(2, first_hour);
+  query->bind(3, last_hour);
   TopPath top;
   if (!WEIR_TRY(query->step())) return top;
   const auto number = [&query](int i) { return static_cast<uint64_t>(query->column_int(i)); };

@@ -2,6 +2,7 @@
 // Small conversions between values and columns, and the queries of the snapshot.
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,6 +40,8 @@ void bind_counts(sqlite::Statement& statement, const Counts& counts);
 // The path_ids with most requests in up to `hours_max` hours from `first_hour` on, most first.
 base::Result<std::vector<int64_t>> top_path_ids(sqlite::Database& database, int64_t first_hour,
                                                 int64_t hours_max, size_t count);
-base::Result<TopPath> sum_of_path(sqlite::Database& database, int64_t path_id, int64_t first_hour);
+// Over the hours from `first_hour` to `last_hour`, both included.
+base::Result<TopPath> sum_of_path(sqlite::Database& database, int64_t path_id, int64_t first_hour,
+                                  int64_t last_hour = std::numeric_limits<int64_t>::max());
 
 }  // namespace weir::stats::internal
