@@ -10,6 +10,7 @@
 #include "app/recording.h"
 #include "base/assert.h"
 #include "codec/iso_time.h"
+#include "pipeline/adjust_archiver.h"
 #include "pipeline/archiver.h"
 #include "pipeline/audit.h"
 
@@ -108,11 +109,14 @@ base::Status Housekeeping::open_reader() {
 }
 
 base::Result<std::string> Housekeeping::archive(jobs::JobContext& context) {
+  WEIR_TRY(derive_(context.cancelled));  // Adjustments are archived with their sketches.
   WEIR_TRY(open_reader());
   pipeline::Archiver archiver{writer_, reader_, *store_, clock_, logger_, {}};
   const pipeline::ArchiveOutcome outcome = WEIR_TRY(archiver.run(work_of(context)));
-  return fmt::format("{} parts, {} rows, {} bytes, all verified", outcome.parts, outcome.rows,
-                     outcome.object_bytes);
+  const pipeline::ArchiveOutcome adjusted = WEIR_TRY(
+      pipeline::archive_adjustments(writer_, reader_, *store_, clock_, logger_, work_of(context)));
+  return fmt::format("{} parts, {} rows, {} bytes, all verified", outcome.parts + adjusted.parts,
+                     outcome.rows + adjusted.rows, outcome.object_bytes + adjusted.object_bytes);
 }
 
 base::Result<std::string> Housekeeping::clean_up(jobs::JobContext& context) {
@@ -120,7 +124,10 @@ base::Result<std::string> Housekeeping::clean_up(jobs::JobContext& context) {
   WEIR_TRY(open_reader());
   const pipeline::CleanOutcome outcome =
       WEIR_TRY(pipeline::clean_archived(writer_, reader_, *store_, logger_, work_of(context)));
-  return fmt::format("{} parts, {} rows deleted", outcome.parts, outcome.rows);
+  const pipeline::CleanOutcome adjusted =
+      WEIR_TRY(pipeline::clean_adjustments(writer_, reader_, *store_, logger_, work_of(context)));
+  return fmt::format("{} parts, {} rows deleted", outcome.parts + adjusted.parts,
+                     outcome.rows + adjusted.rows);
 }
 
 base::Result<std::string> Housekeeping::audit(jobs::JobContext& context) {

@@ -87,6 +87,7 @@ class SqliteStats final : public Stats, private DerivedSource {
   base::Status add_digests(const Batch& batch);
   base::Status add_hours(const Batch& batch);
   base::Status add_totals(const Batch& batch);
+  base::Status add_adjustments(const Batch& batch);
   base::Status add_dead_letters(const Batch& batch);
   base::Status replay(const Batch& batch);
   base::Status replay_letter(const Batch::Replay& replay);
