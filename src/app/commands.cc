@@ -13,6 +13,7 @@
 #include "app/node.h"
 #include "app/operator_commands.h"
 #include "app/queue_commands.h"
+#include "app/rebuild_command.h"
 #include "app/recording.h"
 #include "app/reload.h"
 #include "app/status.h"
@@ -225,6 +226,8 @@ int run_command(const cli::CommandLine& line) {
       return run_config_check(line);
     case cli::Command::stats_top:
       return run_stats_top(line);
+    case cli::Command::stats_rebuild:
+      return run_stats_rebuild(line);
     case cli::Command::jobs_list:
       return run_jobs_list(line);
     case cli::Command::jobs_run:

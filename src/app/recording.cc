@@ -19,12 +19,6 @@ base::Error not_flushed(base::ErrorCode code) {
           "waiting until all events are derived"};
 }
 
-sqlite::Options database_options() {
-  sqlite::Options options;
-  options.schemas = {stats::schema(), kv::schema(), jobs::schema()};
-  return options;
-}
-
 pipeline::ConsumerOptions consumer_options(const config::Stats& stats, uint64_t hash_seed) {
   pipeline::ConsumerOptions options;
   options.batch_events_max = stats.batch_events_max;
@@ -47,6 +41,12 @@ uint32_t epoch_floor(const std::string& data_dir) {
 }
 
 }  // namespace
+
+sqlite::Options database_options() {
+  sqlite::Options options;
+  options.schemas = {stats::schema(), kv::schema(), jobs::schema()};
+  return options;
+}
 
 std::string database_path(const std::string& data_dir) {
   return data_dir + "/weir.db";

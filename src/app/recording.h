@@ -122,7 +122,8 @@ class Recording final : public gateway::ClientIdentity {
   std::atomic<uint64_t> letters_requests_{0};
 };
 
-// The statistics database's file in a data directory.
+// The statistics database's file in a data directory, and how the one that writes opens it.
 std::string database_path(const std::string& data_dir);
+sqlite::Options database_options();
 
 }  // namespace weir::app

@@ -16,6 +16,7 @@ enum class Command {
   kv_list,
   config_check,
   stats_top,
+  stats_rebuild,
   jobs_list,
   jobs_run,
   jobs_history,
@@ -40,6 +41,10 @@ struct CommandLine {
   bool all = false;                 // queues replay and purge: all letters.
   uint32_t hours = 24;              // stats top
   uint32_t limit = 20;              // stats top, jobs history, the lists.
+  std::string from_date;            // stats rebuild; empty: from the first day.
+  std::string to_date;              // stats rebuild; empty: to the last day.
+  bool from_archive = false;        // stats rebuild; always.
+  bool check = false;               // stats rebuild: compare only.
   bool json = false;
   std::optional<int> exit_code;  // Set: nothing to run, `message` says it all.
   std::string message;           // Help, version, or what is wrong with the arguments.
