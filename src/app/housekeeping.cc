@@ -13,6 +13,7 @@
 #include "pipeline/adjust_archiver.h"
 #include "pipeline/archiver.h"
 #include "pipeline/audit.h"
+#include "pipeline/retention.h"
 
 namespace weir::app {
 namespace {
@@ -65,6 +66,7 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
                            base::Clock& clock, base::Logger& logger, Derive derive)
     : disabled_(config.jobs_disabled),
       disk_bytes_max_(config.stats.disk_max),
+      hourly_days_(config.stats.hourly_days),
       writer_(writer),
       clock_(clock),
       logger_(logger),
@@ -79,6 +81,7 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
   add("audit", "40 * * * *", [this](jobs::JobContext& context) { return audit(context); });
   add("capacity_report", "0 4 * * *",
       [this](jobs::JobContext& context) { return report_capacity(context); });
+  add("retention", "0 5 * * *", [this](jobs::JobContext& context) { return retain(context); });
 }
 
 Housekeeping::~Housekeeping() {
@@ -143,6 +146,15 @@ base::Result<std::string> Housekeeping::audit(jobs::JobContext& context) {
               .skipped = report.count(pipeline::Verdict::skipped),
               .at = clock_.wall()};
   return summary;
+}
+
+base::Result<std::string> Housekeeping::retain(jobs::JobContext& context) {
+  WEIR_TRY(derive_(context.cancelled));  // What is not derived is not merged.
+  WEIR_TRY(open_reader());
+  const pipeline::RetentionOutcome outcome = WEIR_TRY(
+      pipeline::retain(writer_, reader_, clock_, {.hourly_days = hourly_days_}, work_of(context)));
+  return fmt::format("hourly rows from {} on, sketches of hours from {} on are kept",
+                     codec::iso_day(outcome.hourly_from), codec::iso_day(outcome.sketches_from));
 }
 
 base::Result<std::string> Housekeeping::report_capacity(jobs::JobContext& /*context*/) {

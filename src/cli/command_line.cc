@@ -77,7 +77,8 @@ void add_jobs_commands(CLI::App& app, CommandLine& line) {
   add_json(list, line);
   select(list, line, Command::jobs_list);
   CLI::App& run = *jobs.add_subcommand("run", "Run a job now and wait for its end");
-  run.add_option("name", line.job, "archive, clean_up, audit or capacity_report")->required();
+  run.add_option("name", line.job, "archive, clean_up, audit, capacity_report or retention")
+      ->required();
   add_data(run, line);
   run.footer("Exit codes: 0 it succeeded, 1 it did not, or no server runs there.");
   select(run, line, Command::jobs_run);

@@ -183,6 +183,7 @@ struct Stats {
   bool detail = true;  // False with PATH_COLLECTION_ENABLED=false or USE_TRAFFIC_QUEUE=false:
                        // totals only, through the PathCollector.
   uint64_t disk_max = 64ULL * 1024 * 1024 * 1024;  // Of the database; beyond: an alarm. 0: none.
+  uint32_t hourly_days = 400;  // How long hourly rows, totals and rows of clients are kept.
   bool operator==(const Stats&) const = default;
 };
 
@@ -195,8 +196,8 @@ struct AccessLog {
 };
 
 // What a node does by itself (app/housekeeping.h).
-inline constexpr std::array<std::string_view, 4> kJobNames{"archive", "clean_up", "audit",
-                                                           "capacity_report"};
+inline constexpr std::array<std::string_view, 5> kJobNames{"archive", "clean_up", "audit",
+                                                           "capacity_report", "retention"};
 
 struct Config {
   Server server;

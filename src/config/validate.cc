@@ -185,7 +185,7 @@ void check_sections(const Config& config, Findings& findings) {
   for (const std::string& name : config.jobs_disabled) {
     if (std::find(kJobNames.begin(), kJobNames.end(), name) != kJobNames.end()) continue;
     findings.add("jobs.disabled", in_quotes(name) + " is no job",
-                 R"("archive", "clean_up", "audit", "capacity_report")");
+                 R"("archive", "clean_up", "audit", "capacity_report", "retention")");
   }
 }
 

@@ -313,6 +313,8 @@ class Rebuild::Day {
       if (found != stored.end() && !empty && same(each.sketches, found->second)) continue;
       note(table, when, path, found == stored.end() ? "missing" : "other bytes");
       if (!setter_) continue;
+      for (int64_t hour = first_hour_; !of_hour && hour < end_hour_; ++hour)
+        WEIR_TRY(setter_->remove_sketches(Span::hour, hour, path));
       WEIR_TRY(changed(empty ? setter_->remove_sketches(span, at, path)
                              : setter_->set_sketches(span, at, path, each.sketches)));
     }

@@ -96,6 +96,26 @@ base::Status read_sketches(
   return {};
 }
 
+base::Status set_sketch_row(Database& database, Span span, SketchPlace place,
+                            const SketchRow& row) {
+  Statement upsert = WEIR_TRY(database.prepare(fmt::format(
+      "INSERT OR REPLACE INTO {} VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", table_of(span))));
+  std::string latency;
+  std::string clients;
+  row.latency.encode(latency);
+  row.clients.encode(clients);
+  upsert.bind(1, place.at);
+  upsert.bind(2, place.path_id);
+  upsert.bind_unsigned(3, row.through);
+  upsert.bind_unsigned(4, row.clients.estimate());
+  upsert.bind_unsigned(5, row.latency.quantile(0.50));
+  upsert.bind_unsigned(6, row.latency.quantile(0.95));
+  upsert.bind_unsigned(7, row.latency.quantile(0.99));
+  upsert.bind_blob(8, latency);
+  upsert.bind_blob(9, clients);
+  return upsert.run();
+}
+
 base::Result<int64_t> RowSetter::path_id(std::string_view path) {
   if (path.empty()) return kAllPaths;
   const Database::Borrowed insert =
@@ -142,23 +162,7 @@ base::Status RowSetter::set_total(int64_t hour, const CountedRow& row) {
 
 base::Status RowSetter::set_sketches(Span span, int64_t at, std::string_view path,
                                      const SketchRow& row) {
-  const int64_t id = WEIR_TRY(path_id(path));
-  Statement upsert = WEIR_TRY(database_.prepare(fmt::format(
-      "INSERT OR REPLACE INTO {} VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", table_of(span))));
-  std::string latency;
-  std::string clients;
-  row.latency.encode(latency);
-  row.clients.encode(clients);
-  upsert.bind(1, at);
-  upsert.bind(2, id);
-  upsert.bind_unsigned(3, row.through);
-  upsert.bind_unsigned(4, row.clients.estimate());
-  upsert.bind_unsigned(5, row.latency.quantile(0.50));
-  upsert.bind_unsigned(6, row.latency.quantile(0.95));
-  upsert.bind_unsigned(7, row.latency.quantile(0.99));
-  upsert.bind_blob(8, latency);
-  upsert.bind_blob(9, clients);
-  return upsert.run();
+  return set_sketch_row(database_, span, {at, WEIR_TRY(path_id(path))}, row);
 }
 
 base::Status RowSetter::remove_hour(int64_t hour, std::string_view path) {

@@ -38,6 +38,14 @@ base::Status read_sketches(
     sqlite::Database& database, Span span, int64_t at,
     const std::function<base::Status(std::string_view path, const SketchRow&)>& each);
 
+// The row of one path, by its number; `at` is an hour or a day. In the caller's transaction.
+struct SketchPlace {
+  int64_t at = 0;
+  int64_t path_id = 0;
+};
+base::Status set_sketch_row(sqlite::Database& database, Span span, SketchPlace place,
+                            const SketchRow& row);
+
 // Sets rows to what they should be, whatever they are.
 // Ownership: borrows a Database that writes. Transactions are the caller's.
 // Threading: the thread of its Database.
