@@ -14,6 +14,7 @@
 #include "app/node.h"
 #include "app/operator_commands.h"
 #include "app/queue_commands.h"
+#include "app/rebuild_command.h"
 #include "app/recording.h"
 #include "app/reload.h"
 #include "app/smoke.h"
@@ -239,6 +240,8 @@ int run_command(const cli::CommandLine& line) {
       return run_tail(line);
     case cli::Command::stats_path:
       return run_stats_path(line);
+    case cli::Command::stats_rebuild:
+      return run_stats_rebuild(line);
     case cli::Command::jobs_list:
       return run_jobs_list(line);
     case cli::Command::jobs_run:

@@ -10,8 +10,10 @@
 #include "app/recording.h"
 #include "base/assert.h"
 #include "codec/iso_time.h"
+#include "pipeline/adjust_archiver.h"
 #include "pipeline/archiver.h"
 #include "pipeline/audit.h"
+#include "pipeline/retention.h"
 #include "stats/client_lists.h"
 
 namespace weir::app {
@@ -66,6 +68,7 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
     : disabled_(config.jobs_disabled),
       crons_(config.crons),
       disk_bytes_max_(config.stats.disk_max),
+      hourly_days_(config.stats.hourly_days),
       writer_(writer),
       clock_(clock),
       logger_(logger),
@@ -82,6 +85,7 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
   add("audit", "40 * * * *", [this](jobs::JobContext& context) { return audit(context); });
   add("capacity_report", "0 4 * * *",
       [this](jobs::JobContext& context) { return report_capacity(context); });
+  add("retention", "0 5 * * *", [this](jobs::JobContext& context) { return retain(context); });
 }
 
 Housekeeping::~Housekeeping() {
@@ -119,11 +123,14 @@ base::Status Housekeeping::open_reader() {
 }
 
 base::Result<std::string> Housekeeping::archive(jobs::JobContext& context) {
+  WEIR_TRY(derive_(context.cancelled));  // Adjustments are archived with their sketches.
   WEIR_TRY(open_reader());
   pipeline::Archiver archiver{writer_, reader_, *store_, clock_, logger_, {}};
   const pipeline::ArchiveOutcome outcome = WEIR_TRY(archiver.run(work_of(context)));
-  return fmt::format("{} parts, {} rows, {} bytes, all verified", outcome.parts, outcome.rows,
-                     outcome.object_bytes);
+  const pipeline::ArchiveOutcome adjusted = WEIR_TRY(
+      pipeline::archive_adjustments(writer_, reader_, *store_, clock_, logger_, work_of(context)));
+  return fmt::format("{} parts, {} rows, {} bytes, all verified", outcome.parts + adjusted.parts,
+                     outcome.rows + adjusted.rows, outcome.object_bytes + adjusted.object_bytes);
 }
 
 base::Result<std::string> Housekeeping::clean_up(jobs::JobContext& context) {
@@ -131,7 +138,10 @@ base::Result<std::string> Housekeeping::clean_up(jobs::JobContext& context) {
   WEIR_TRY(open_reader());
   const pipeline::CleanOutcome outcome =
       WEIR_TRY(pipeline::clean_archived(writer_, reader_, *store_, logger_, work_of(context)));
-  return fmt::format("{} parts, {} rows deleted", outcome.parts, outcome.rows);
+  const pipeline::CleanOutcome adjusted =
+      WEIR_TRY(pipeline::clean_adjustments(writer_, reader_, *store_, logger_, work_of(context)));
+  return fmt::format("{} parts, {} rows deleted", outcome.parts + adjusted.parts,
+                     outcome.rows + adjusted.rows);
 }
 
 base::Result<std::string> Housekeeping::list_clients(jobs::JobContext& context) {
@@ -155,6 +165,15 @@ base::Result<std::string> Housekeeping::audit(jobs::JobContext& context) {
               .skipped = report.count(pipeline::Verdict::skipped),
               .at = clock_.wall()};
   return summary;
+}
+
+base::Result<std::string> Housekeeping::retain(jobs::JobContext& context) {
+  WEIR_TRY(derive_(context.cancelled));  // What is not derived is not merged.
+  WEIR_TRY(open_reader());
+  const pipeline::RetentionOutcome outcome = WEIR_TRY(
+      pipeline::retain(writer_, reader_, clock_, {.hourly_days = hourly_days_}, work_of(context)));
+  return fmt::format("hourly rows from {} on, sketches of hours from {} on are kept",
+                     codec::iso_day(outcome.hourly_from), codec::iso_day(outcome.sketches_from));
 }
 
 base::Result<std::string> Housekeeping::report_capacity(jobs::JobContext& /*context*/) {

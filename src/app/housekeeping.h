@@ -68,11 +68,13 @@ class Housekeeping {
   base::Result<std::string> clean_up(jobs::JobContext& context);
   base::Result<std::string> list_clients(jobs::JobContext& context);
   base::Result<std::string> audit(jobs::JobContext& context);
+  base::Result<std::string> retain(jobs::JobContext& context);
   base::Result<std::string> report_capacity(jobs::JobContext& context);
 
   const std::vector<std::string> disabled_;
   const std::vector<std::pair<std::string, std::string>> crons_;  // By the job's name.
   const uint64_t disk_bytes_max_;
+  const int64_t hourly_days_;
   sqlite::Writer& writer_;
   const base::Clock& clock_;
   base::Logger& logger_;

@@ -19,6 +19,7 @@
 #include "objects/directory_store.h"
 #include "os/clock.h"
 #include "os/files.h"
+#include "pipeline/adjust_archiver.h"
 #include "pipeline/archiver.h"
 
 namespace weir::app {
@@ -192,7 +193,13 @@ int run_objects_verify(const cli::CommandLine& line) {
   Json result{{"key", line.key},
               {"bytes", info.value().bytes},
               {"sha256", codec::hex_encode(codec::as_text(info.value().sha256))}};
-  if (line.key.ends_with(".jsonl.gz")) {
+  if (line.key.find(".adjust.") != std::string::npos) {
+    const auto archive = pipeline::read_adjustments(*store, line.key, {});
+    if (!archive.ok()) return refuse_object(line.key, archive.error());
+    result["rows"] = archive.value().rows;
+    result["requests"] = archive.value().requests;
+    result["raw_sha256"] = codec::hex_encode(codec::as_text(archive.value().raw_sha256));
+  } else if (line.key.ends_with(".jsonl.gz")) {
     const auto archive = pipeline::read_archive(*store, line.key, {});
     if (!archive.ok()) return refuse_object(line.key, archive.error());
     result["rows"] = archive.value().rows;

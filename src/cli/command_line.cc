@@ -94,6 +94,22 @@ void add_stats_commands(CLI::App& app, CommandLine& line) {
       "The sum's percentiles and clients are those of all its requests, not of the rows above."
       "\nExit codes: 0 there it is, 1 nothing was counted under that path.");
   select(path, line, Command::stats_path);
+  CLI::App& rebuild =
+      *stats.add_subcommand("rebuild", "Count hours and sketches again, from the archive");
+  rebuild
+      .add_flag("--from-archive", line.from_archive,
+                "From archived days and the events still in the database")
+      ->required();
+  rebuild.add_option("--from", line.from_date, "First day, for example 2026-11-23");
+  rebuild.add_option("--to", line.to_date, "Last day");
+  rebuild.add_flag("--check", line.check, "Only compare; also beside a running server");
+  add_data(rebuild, line);
+  add_json(rebuild, line);
+  rebuild.footer(
+      "Without --check, rows that differ are set right; no server may run then.\n"
+      "Exit codes: 0 nothing differs any more, 1 something does or was skipped, 2 it could not be"
+      " done.");
+  select(rebuild, line, Command::stats_rebuild);
 }
 
 void add_jobs_commands(CLI::App& app, CommandLine& line) {

@@ -21,6 +21,7 @@ enum class Command {
   stats_path,
   smoke,
   tail,
+  stats_rebuild,
   jobs_list,
   jobs_run,
   jobs_history,
@@ -51,6 +52,10 @@ struct CommandLine {
   uint32_t count = 100;             // smoke
   uint32_t hours = 24;              // stats top and path
   uint32_t limit = 20;              // stats top, jobs history, the lists.
+  std::string from_date;            // stats rebuild; empty: from the first day.
+  std::string to_date;              // stats rebuild; empty: to the last day.
+  bool from_archive = false;        // stats rebuild; always.
+  bool check = false;               // stats rebuild: compare only.
   bool json = false;
   std::optional<int> exit_code;  // Set: nothing to run, `message` says it all.
   std::string message;           // Help, version, or what is wrong with the arguments.

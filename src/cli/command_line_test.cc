@@ -30,6 +30,18 @@ TEST(CommandLineTest, UnderstandsEveryCommand) {
   EXPECT_EQ(parse({"demo"}, "1").command, Command::demo);
 }
 
+TEST(CommandLineTest, ARebuildNamesItsSourceAndItsDays) {
+  const auto line = parse({"stats", "rebuild", "--from-archive", "--from", "2026-11-20", "--to",
+                           "2026-11-23", "--check"},
+                          "1");
+  EXPECT_EQ(line.exit_code, std::nullopt);
+  EXPECT_EQ(line.command, Command::stats_rebuild);
+  EXPECT_EQ(line.from_date, "2026-11-20");
+  EXPECT_EQ(line.to_date, "2026-11-23");
+  EXPECT_TRUE(line.check);
+  EXPECT_EQ(parse({"stats", "rebuild"}, "1").exit_code, 2) << "from what?";
+}
+
 TEST(CommandLineTest, HelpAndVersionEndWithZero) {
   EXPECT_EQ(parse({"--version"}, "1.2.3").exit_code, 0);
   EXPECT_NE(parse({"--version"}, "1.2.3").message.find("weir 1.2.3"), std::string::npos);

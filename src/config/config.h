@@ -190,6 +190,7 @@ struct Stats {
   bool detail = true;  // False with PATH_COLLECTION_ENABLED=false or USE_TRAFFIC_QUEUE=false:
                        // totals only, through the PathCollector.
   uint64_t disk_max = 64ULL * 1024 * 1024 * 1024;  // Of the database; beyond: an alarm. 0: none.
+  uint32_t hourly_days = 400;  // How long hourly rows, totals and rows of clients are kept.
   bool operator==(const Stats&) const = default;
 };
 
@@ -202,8 +203,8 @@ struct AccessLog {
 };
 
 // What a node does by itself (app/housekeeping.h).
-inline constexpr std::array<std::string_view, 5> kJobNames{"archive", "clean_up", "audit",
-                                                           "client_lists", "capacity_report"};
+inline constexpr std::array<std::string_view, 6> kJobNames{
+    "archive", "clean_up", "audit", "client_lists", "capacity_report", "retention"};
 
 // The built-in route that `weir smoke` asks by default, and its id.
 inline constexpr std::string_view kSmokePath = "/__weir/smoke";

@@ -6,9 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "codec/gzip.h"
 #include "codec/iso_time.h"
-#include "codec/text.h"
+#include "pipeline/archive_lines.h"
 
 namespace weir::pipeline {
 namespace {
@@ -21,9 +20,6 @@ using stats::ArchivePart;
 using stats::StoredEvent;
 
 constexpr uint64_t kRowsPerProgress = 8192;
-// An archive line is at most some kilobytes; more is no archive.
-constexpr size_t kLineBytesMax = 256 * 1024;
-constexpr uint64_t kRawBytesMax = uint64_t{1} << 46U;
 // Rows that one command deletes, so that it takes some 20 ms.
 constexpr uint64_t kSeqsPerSlice = 20'000;
 
@@ -33,54 +29,6 @@ constexpr Error kDamaged{ErrorCode::corrupt, base::Origin::storage, base::Retry:
                          "archive object"};
 constexpr Error kDisagrees{ErrorCode::corrupt, base::Origin::storage, base::Retry::with_backoff, 0,
                            "archive that holds other rows than were counted"};
-
-// Splits decompressed bytes into lines and adds up what they hold.
-class LineReader {
- public:
-  explicit LineReader(const std::function<base::Status(const StoredEvent&)>& each) : each_(each) {}
-
-  base::Status take(std::string_view raw) {
-    sha256_.update(raw);
-    object_.raw_bytes += raw.size();
-    while (!raw.empty()) {
-      const size_t end = raw.find('\n');
-      if (end == std::string_view::npos) {
-        rest_ += raw;
-        return rest_.size() > kLineBytesMax ? base::Status{kDamaged} : base::Status{};
-      }
-      if (rest_.empty()) {
-        WEIR_TRY(line(raw.substr(0, end)));
-      } else {
-        rest_ += raw.substr(0, end);
-        WEIR_TRY(line(rest_));
-        rest_.clear();
-      }
-      raw.remove_prefix(end + 1);
-    }
-    return {};
-  }
-
-  base::Result<ArchivedObject> finish() {
-    if (!rest_.empty()) return kDamaged;
-    object_.raw_sha256 = sha256_.finish();
-    return object_;
-  }
-
- private:
-  base::Status line(std::string_view text) {
-    WEIR_TRY(stats::parse_line(text, parsed_));
-    ++object_.rows;
-    object_.digest += stats::digest_of(parsed_.event, scratch_);
-    return each_ ? each_(parsed_.event) : base::Status{};
-  }
-
-  const std::function<base::Status(const StoredEvent&)>& each_;
-  ArchivedObject object_;
-  codec::Sha256 sha256_;
-  std::string rest_;  // The beginning of a line.
-  stats::ParsedEvent parsed_;
-  std::string scratch_;
-};
 
 std::string decimal(uint64_t value) {
   return fmt::format("{}", value);
@@ -155,65 +103,44 @@ base::Result<ArchiveOutcome> Archiver::run(const Work& work) {
 }
 
 base::Result<ArchivedObject> Archiver::write(const ArchivePart& part, const Work& work) {
-  const base::Wall now = clock_.wall();
-  const std::unique_ptr<objects::Upload> upload =
-      WEIR_TRY(store_.start_put(part.key, options_of(part, now)));
-  std::string index;
-  codec::GzipWriter gzip{{}, [&](std::string_view bytes, const codec::GzipMember& member) {
-                           fmt::format_to(std::back_inserter(index), "{} {} {} {}\n",
-                                          member.raw_offset, member.raw_bytes,
-                                          member.compressed_offset, member.compressed_bytes);
-                           return upload->append(bytes);
-                         }};
-  codec::Sha256 sha256;
+  LinesWriter lines =
+      WEIR_TRY(LinesWriter::start(store_, part.key, options_of(part, clock_.wall())));
   uint64_t rows = 0;
   std::string line;
   const auto add = [&](const StoredEvent& event) -> base::Status {
     line.clear();
     stats::append_line(line, event);
-    sha256.update(line);
-    WEIR_TRY(gzip.append(line));
-    gzip.end_row();
+    WEIR_TRY(lines.append(line));
     if (++rows % kRowsPerProgress != 0) return {};
     if (work.progress) work.progress(rows, part.rows);
     return work.cancelled.load(std::memory_order_relaxed) ? base::Status{kCancelled}
                                                           : base::Status{};
   };
   WEIR_TRY(stats::read_part(reader_, part, add));
-  WEIR_TRY(gzip.finish());
-  const objects::ObjectInfo info = WEIR_TRY(upload->commit());
-  WEIR_TRY(write_index(part, index));
-
+  const Lines written = WEIR_TRY(lines.finish());
   ArchivedObject object = WEIR_TRY(read_archive(store_, part.key, {}));
-  object.bytes = info.bytes;
-  if (object.raw_sha256 != sha256.finish()) return kDamaged;
+  if (object.raw_sha256 != written.raw_sha256) return kDamaged;
   if (!holds(part, object)) return kDisagrees;
   return object;
-}
-
-// Where each gzip member begins, for readers that want a part of it. Made again from the object if
-// it is lost, so it is no part of the proof.
-base::Status Archiver::write_index(const ArchivePart& part, const std::string& index) {
-  const objects::PutOptions options{.content_type = "text/plain",
-                                    .metadata = {{"source", "traffic_events"}}};
-  return store_.put(part.key + ".index", index, options).ok()
-             ? base::Status{}
-             : base::Status{Error{ErrorCode::unavailable, base::Origin::storage,
-                                  base::Retry::with_backoff, 0, "archive index"}};
 }
 
 base::Result<ArchivedObject> read_archive(
     objects::Store& store, const std::string& key,
     const std::function<base::Status(const StoredEvent&)>& each) {
-  const std::unique_ptr<objects::Object> object = WEIR_TRY(store.open(key));
-  LineReader lines{each};
-  codec::GzipReader gzip{kRawBytesMax, [&](std::string_view raw) { return lines.take(raw); }};
-  WEIR_TRY(
-      objects::read_object(*object, [&](std::string_view bytes) { return gzip.append(bytes); }));
-  WEIR_TRY(gzip.finish());
-  ArchivedObject read = WEIR_TRY(lines.finish());
-  read.bytes = object->info().bytes;
-  return read;
+  ArchivedObject object;
+  stats::ParsedEvent parsed;
+  std::string scratch;
+  const auto take = [&](std::string_view line) -> base::Status {
+    WEIR_TRY(stats::parse_line(line, parsed));
+    ++object.rows;
+    object.digest += stats::digest_of(parsed.event, scratch);
+    return each ? each(parsed.event) : base::Status{};
+  };
+  const Lines lines = WEIR_TRY(read_lines(store, key, take));
+  object.raw_bytes = lines.raw_bytes;
+  object.bytes = lines.bytes;
+  object.raw_sha256 = lines.raw_sha256;
+  return object;
 }
 
 base::Result<CleanOutcome> clean_archived(sqlite::Writer& writer, sqlite::Database& reader,

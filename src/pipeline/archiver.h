@@ -63,7 +63,6 @@ class Archiver {
 
  private:
   base::Result<stats::ArchivedObject> write(const stats::ArchivePart& part, const Work& work);
-  base::Status write_index(const stats::ArchivePart& part, const std::string& index);
 
   sqlite::Writer& writer_;
   sqlite::Database& reader_;

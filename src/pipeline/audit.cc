@@ -85,14 +85,22 @@ constexpr std::array kIdentities{
              " AND inserted + sampled_out + totals_only + degraded <> (SELECT"
              " ifnull(sum(t.requests), 0) FROM totals t"
              " WHERE t.hour BETWEEN 24 * l.day AND 24 * l.day + 23)"},
-    Identity{"the totals are the sums of the paths", "SELECT {counts} FROM hourly",
-             "SELECT {counts} FROM totals"},
-    Identity{"no total differs from its paths", "SELECT count(*) FROM totals",
+    Identity{"the totals are the sums of the paths",
+             "SELECT {counts} FROM hourly WHERE hour >= 24 * {hourly_from}",
+             "SELECT {counts} FROM totals WHERE hour >= 24 * {hourly_from}"},
+    Identity{"every count without detail is kept apart, live or archived",
+             "SELECT ifnull(sum(sampled_out + totals_only + degraded - unadjusted), 0)"
+             " FROM day_ledger",
+             "SELECT (SELECT ifnull(sum(requests), 0) FROM adjustments)"
+             " + (SELECT ifnull(sum(cleaned_requests), 0) FROM adjust_parts)"},
+    Identity{"no total differs from its paths",
+             "SELECT count(*) FROM totals WHERE hour >= 24 * {hourly_from}",
              "SELECT count(*) FROM totals t JOIN (SELECT hour, sum(requests) AS requests,"
              " sum(errors) AS errors, sum(bytes_in) AS bytes_in, sum(bytes_out) AS bytes_out,"
              " sum(us_sum) AS us_sum, min(us_min) AS us_min, max(us_max) AS us_max FROM hourly"
-             " GROUP BY hour) s ON s.hour = t.hour AND s.requests = t.requests"
-             " AND s.errors = t.errors AND s.bytes_in = t.bytes_in AND s.bytes_out = t.bytes_out"
+             " WHERE hour >= 24 * {hourly_from} GROUP BY hour) s ON s.hour = t.hour"
+             " AND s.requests = t.requests AND s.errors = t.errors AND s.bytes_in = t.bytes_in AND "
+             "s.bytes_out = t.bytes_out"
              " AND s.us_sum = t.us_sum AND s.us_min IS t.us_min AND s.us_max IS t.us_max"},
     Identity{"no path and hour has more rows than requests", "SELECT 0",
              "SELECT count(*) FROM (SELECT path_id, ts_ms / 3600000 AS hour, count(*) AS rows,"

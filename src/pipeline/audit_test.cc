@@ -56,6 +56,9 @@ TEST(AuditTest, EverySumThatIsWrongIsFound) {
        "every counted event has its number"},
       {"UPDATE day_ledger SET lost = lost + 1 WHERE day = (SELECT max(day) FROM day_ledger)",
        "the ledger of days has what the positions have"},
+      {"UPDATE adjustments SET requests = requests + 1 WHERE hour = (SELECT max(hour) FROM"
+       " adjustments) AND path_id = (SELECT max(path_id) FROM adjustments)",
+       "every count without detail is kept apart, live or archived"},
       {"UPDATE degraded_generations SET requests = 6",
        "the ledger of days has what was counted without detail"},
       {"UPDATE hourly SET requests = requests - 1 WHERE requests = 2",

@@ -53,6 +53,8 @@ void BatchBuilder::start(size_t items, uint64_t next_seq, base::Wall now) {
   paths_.clear();
   events_.clear();
   hours_.clear();
+  adjustments_.clear();
+  adjustment_index_.clear();
   advances_.clear();
   dead_letters_.clear();
   replays_.clear();
@@ -64,6 +66,7 @@ Batch BatchBuilder::finish() {
   return {.paths = paths_,
           .events = events_,
           .hours = hours_,
+          .adjustments = adjustments_,
           .advances = advances_,
           .dead_letters = dead_letters_,
           .replays = replays_,
@@ -134,6 +137,7 @@ base::Status BatchBuilder::add_event(const Event& event, journal::Stream stream,
     ++day.inserted;
     detail = true;
   }
+  if (!detail) WEIR_TRY(adjust(row, event, next_seq_ + events_.size()));
   events_.push_back({.seq = next_seq_ + events_.size(),
                      .stream = stream,
                      .path = hours_[row].path,
@@ -141,6 +145,21 @@ base::Status BatchBuilder::add_event(const Event& event, journal::Stream stream,
                      .event = &event,
                      .detail = detail});
   return {};
+}
+
+base::Status BatchBuilder::adjust(uint32_t row, const Event& event, uint64_t seq) {
+  if (adjustment_index_.size() < hours_.size()) adjustment_index_.resize(hours_.size(), 0);
+  uint32_t& index = adjustment_index_[row];
+  if (index == 0) {
+    const Batch::HourRow& hour = hours_[row];
+    const bool named = paths_[hour.path] != stats::kOtherPath;  // Which has no route.
+    adjustments_.push_back({.hour = hour.hour,
+                            .path = hour.path,
+                            .route = named ? std::string_view{event.route_id} : std::string_view{},
+                            .first_seq = seq});
+    index = static_cast<uint32_t>(adjustments_.size());
+  }
+  return adjustments_[index - 1].counts.add(event) ? base::Status{} : base::Status{kOverflow};
 }
 
 base::Result<Batch> BatchBuilder::build(std::span<const journal::DegradedSide> sides,
@@ -171,6 +190,7 @@ base::Result<Batch> BatchBuilder::build(std::span<const journal::DegradedSide> s
     }
     degraded_.push_back(merge);
   }
+  adjustments_ = hours_;
   return finish();
 }
 

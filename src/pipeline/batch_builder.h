@@ -67,6 +67,8 @@ class BatchBuilder {
     uint32_t row = 0;  // Index into hours_; shared by all that are counted under `__other__`.
   };
 
+  // Notes that `event` is counted in hours_[row] and has no detail row.
+  base::Status adjust(uint32_t row, const traffic::Event& event, uint64_t seq);
   void start(size_t items, uint64_t next_seq, base::Wall now);
   stats::Batch finish();
   base::Status add(const Input& input, const Item& item);
@@ -99,6 +101,8 @@ class BatchBuilder {
   std::vector<std::string_view> paths_;  // In step with hours_: each row brings its path.
   std::vector<stats::Batch::EventRow> events_;
   std::vector<stats::Batch::HourRow> hours_;
+  std::vector<stats::Batch::HourRow> adjustments_;
+  std::vector<uint32_t> adjustment_index_;  // By hours_; 0: none, else into adjustments_ plus 1.
   std::vector<stats::Batch::Advance> advances_;
   std::vector<stats::Batch::DeadLetter> dead_letters_;
   std::vector<stats::Batch::Replay> replays_;

@@ -256,6 +256,16 @@ base::Result<std::vector<ArchivePart>> parts_to_clean(Database& database) {
   return parts;
 }
 
+base::Result<std::vector<ArchivePart>> parts_of(Database& database, int64_t day) {
+  Statement query = WEIR_TRY(database.prepare(
+      fmt::format("SELECT {} FROM archive_parts WHERE day = ?1 ORDER BY part", kPartColumns)));
+  query.bind(1, day);
+  std::vector<ArchivePart> parts;
+  while (WEIR_TRY(query.step()))
+    parts.push_back(part_of(query));
+  return parts;
+}
+
 base::Result<ArchivePart> clean_slice(Database& database, const ArchivePart& part,
                                       uint64_t seqs_max) {
   const auto derived = static_cast<uint64_t>(

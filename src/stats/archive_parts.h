@@ -69,6 +69,9 @@ base::Status fail_part(sqlite::Database& database, const ArchivePart& part, std:
 // Completed parts with rows that are not deleted yet, oldest first.
 base::Result<std::vector<ArchivePart>> parts_to_clean(sqlite::Database& database);
 
+// All parts of a day, in order.
+base::Result<std::vector<ArchivePart>> parts_of(sqlite::Database& database, int64_t day);
+
 // Deletes events of the part among the next `seqs_max` (1 or more) seqs, and moves
 // `cleaned_through` on, in one transaction. Returns the part as it is then. Deletes nothing that is
 // not derived yet (stats.h): conflict. On the writing thread.

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "stats/count_columns.h"
 #include "stats/stats.h"
 
 namespace weir::stats {
@@ -18,6 +19,23 @@ size_t method_index(std::string_view method) {
 void widen(Counts& counts, uint64_t least, uint64_t greatest) {
   counts.us_min = std::min(counts.us_min.value_or(least), least);
   counts.us_max = std::max(counts.us_max.value_or(greatest), greatest);
+}
+
+// Calls `each` with every value that is always there, in the order of kCountNames.
+template <typename Counted, typename Each>
+void for_each_sum(Counted& counts, const Each& each) {
+  each(counts.requests);
+  each(counts.errors);
+  for (auto& value : counts.status_classes)
+    each(value);
+  for (auto& value : counts.methods)
+    each(value);
+  for (auto& value : counts.caches)
+    each(value);
+  each(counts.bytes_in);
+  each(counts.bytes_out);
+  each(counts.us_sum);
+  each(counts.us_count);
 }
 
 }  // namespace
@@ -61,6 +79,25 @@ bool Counts::add(const traffic::Event& event) {
   if (cache >= 1 && cache <= kCacheStatuses) ++caches[cache - 1];
   widen(*this, event.duration_us, event.duration_us);
   return true;
+}
+
+CountValues values_of(const Counts& counts) {
+  CountValues values;
+  size_t next = 0;
+  for_each_sum(counts, [&](uint64_t value) { values[next++] = value; });
+  values[next++] = counts.us_min;
+  values[next++] = counts.us_max;
+  WEIR_ASSERT(next == values.size());
+  return values;
+}
+
+Counts counts_of(const CountValues& values) {
+  Counts counts;
+  size_t next = 0;
+  for_each_sum(counts, [&](uint64_t& value) { value = values[next++].value_or(0); });
+  counts.us_min = values[next++];
+  counts.us_max = values[next++];
+  return counts;
 }
 
 Accounted& Accounted::operator+=(const Accounted& other) {

@@ -94,6 +94,7 @@ class SqliteStats final : public Stats, private DerivedSource {
   base::Status add_digests(const Batch& batch);
   base::Status add_hours(const Batch& batch);
   base::Status add_totals(const Batch& batch);
+  base::Status add_adjustments(const Batch& batch);
   base::Status add_dead_letters(const Batch& batch);
   base::Status replay(const Batch& batch);
   base::Status replay_letter(const Batch::Replay& replay);
@@ -113,6 +114,8 @@ class SqliteStats final : public Stats, private DerivedSource {
   base::Result<bool> delete_slim();
   base::Result<std::optional<Estimates>> estimates_of(int64_t path_id, int64_t first_hour,
                                                       int64_t last_hour);
+  base::Status add_merged_days(int64_t path_id, int64_t first_hour, int64_t last_hour,
+                               SketchRow& sum);
   base::Result<std::optional<SketchRow>> sketch_row(SketchKey key) override;
   base::Result<uint64_t> client_through(ClientKey key) override;
   base::Status clients_of(int64_t day, ClientSet& set) override;

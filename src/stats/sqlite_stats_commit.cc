@@ -164,6 +164,7 @@ base::Status SqliteStats::store(const Batch& batch, const Heartbeat& heartbeat) 
   WEIR_TRY(add_degraded(batch));
   WEIR_TRY(add_days(batch));
   WEIR_TRY(add_digests(batch));
+  WEIR_TRY(add_adjustments(batch));
   WEIR_TRY(write_heartbeat(heartbeat));
   base::fault_point("consumer.before_commit");
   WEIR_TRY(transaction.commit());

@@ -254,6 +254,22 @@ base::Status SqliteStats::clients_of(int64_t day, ClientSet& set) {
 
 // ---- Estimates ----
 
+// Days whose hours were merged count whole, as soon as one of their hours is asked for.
+base::Status SqliteStats::add_merged_days(int64_t path_id, int64_t first_hour, int64_t last_hour,
+                                          SketchRow& sum) {
+  const Database::Borrowed query =
+      WEIR_TRY(database_.cached("SELECT latency, clients FROM daily_sketches"
+                                " WHERE day BETWEEN ?1 AND ?2 AND path_id = ?3"));
+  query->bind(1, first_hour / 24);
+  query->bind(2, last_hour / 24);
+  query->bind(3, path_id);
+  while (WEIR_TRY(query->step())) {
+    sum.latency.merge(WEIR_TRY(sketch::DdSketch::decode(query->column_blob(0))));
+    sum.clients.merge(WEIR_TRY(sketch::HyperLogLog::decode(query->column_blob(1))));
+  }
+  return {};
+}
+
 base::Result<std::optional<Estimates>> SqliteStats::estimates_of(int64_t path_id,
                                                                  int64_t first_hour,
                                                                  int64_t last_hour) {
@@ -270,6 +286,7 @@ base::Result<std::optional<Estimates>> SqliteStats::estimates_of(int64_t path_id
     sum.latency.merge(row->latency);
     sum.clients.merge(row->clients);
   }
+  WEIR_TRY(add_merged_days(path_id, first_hour, last_hour, sum));
   if (sum.latency.count() == 0) return std::optional<Estimates>{};
   return std::optional<Estimates>{Estimates{.p50_us = sum.latency.quantile(0.50),
                                             .p95_us = sum.latency.quantile(0.95),

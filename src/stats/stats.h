@@ -92,6 +92,8 @@ struct Batch {
     std::string_view route;  // Route that first used the path in that hour; empty: none.
     Counts counts;
     bool partial = false;  // Counted coarsely: without status classes, methods, least and greatest.
+    // Of the first event in the row; among `adjustments` only. 0: those before the next event.
+    uint64_t first_seq = 0;
   };
   struct Advance {
     journal::Stream stream;
@@ -127,6 +129,8 @@ struct Batch {
   std::span<const std::string_view> paths;
   std::span<const EventRow> events;
   std::span<const HourRow> hours;
+  // The share of `hours` that no detail row tells of: sampled out, totals only, degraded.
+  std::span<const HourRow> adjustments;
   std::span<const Advance> advances;
   std::span<const DeadLetter> dead_letters;
   std::span<const Replay> replays;

@@ -23,6 +23,7 @@ def age(database, days):
         ms = days * 86_400_000
         connection.execute("UPDATE events SET ts_ms = ts_ms - ?", (ms,))
         connection.execute("UPDATE event_zones SET ts_min = ts_min - ?, ts_max = ts_max - ?", (ms, ms))
+        connection.execute("UPDATE adjustments SET day = day - ?, hour = hour - 24 * ?", (days, days))
         connection.execute("UPDATE day_ledger SET day = day - ?, digest_rows = 0", (days,))
     connection.close()
 
@@ -83,6 +84,31 @@ class Keeping(unittest.TestCase):
         self.assertEqual(jobs["archive"]["schedule"], "15 4 * * SUN")
         self.assertRegex(jobs["archive"]["next"], "T04:15:00.000Z$")
         self.assertEqual(jobs["clean_up"]["schedule"], "0 3 * * *")
+
+    def test_the_hours_are_what_the_events_say_and_are_set_right_when_they_are_not(self):
+        self.ask(25)
+        self.node.drain()
+        rebuild = ("stats", "rebuild", "--from-archive")
+        checked = self.json(*rebuild, "--check")
+        self.assertEqual((checked["days"], checked["differing"], checked["skipped"]), (1, 0, []))
+        self.assertGreater(checked["rows"], 0)
+        self.assertGreater(checked["sketches"], 0)
+        refused = self.node.run(*rebuild)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("--check", refused.stderr)
+
+        self.node.stop()
+        database = sqlite3.connect(os.path.join(self.node.data, "weir.db"))
+        with database:
+            database.execute("UPDATE hourly SET requests = requests + 7")
+        database.close()
+        self.assertEqual(self.node.run(*rebuild, "--check").returncode, 1)
+        set_right = self.node.run(*rebuild)
+        self.assertEqual(set_right.returncode, 0, set_right.stderr)
+        self.assertIn("were set right", set_right.stdout)
+        self.assertEqual(self.node.run(*rebuild, "--check").returncode, 0)
+        self.node.start_and_wait()
+        self.assertEqual(self.node.value("SELECT sum(requests) FROM path_stats_hourly"), 25)
 
     def test_an_old_day_is_archived_proven_and_deleted(self):
         self.ask(40)

@@ -120,6 +120,7 @@ void describe_stats(V& v, S& s) {
   v.integer("batch_events_max", s.batch_events_max, Range{1, 1'000'000});
   v.duration("batch_wait", s.batch_wait, Range{1, kMinute});
   v.size("disk_max", s.disk_max, Range{0, 1024 * kTiB});
+  v.integer("hourly_days", s.hourly_days, Range{40, 36'500});
   v.restart(false);
 }
 

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <queue>
 
+#include "stats/count_columns.h"
+
 namespace weir::stats::internal {
 namespace {
 
@@ -142,21 +144,20 @@ std::string address_of(const Statement& row, int column) {
 }
 
 void bind_counts(Statement& statement, const Counts& counts) {
-  int parameter = 0;
-  statement.bind_unsigned(++parameter, counts.requests);
-  statement.bind_unsigned(++parameter, counts.errors);
-  for (const uint64_t value : counts.status_classes)
-    statement.bind_unsigned(++parameter, value);
-  for (const uint64_t value : counts.methods)
-    statement.bind_unsigned(++parameter, value);
-  for (const uint64_t value : counts.caches)
-    statement.bind_unsigned(++parameter, value);
-  for (const uint64_t value : {counts.bytes_in, counts.bytes_out, counts.us_sum, counts.us_count}) {
-    statement.bind_unsigned(++parameter, value);
+  static_assert(kCountParameters == static_cast<int>(kCountNames.size()));
+  const CountValues values = values_of(counts);
+  for (size_t i = 0; i < values.size(); ++i)
+    bind_optional(statement, static_cast<int>(i) + 1, values[i]);
+}
+
+Counts read_counts(const Statement& row, int first) {
+  CountValues values;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const int column = first + static_cast<int>(i);
+    if (row.column_type(column) == sqlite::ColumnType::null) continue;
+    values[i] = static_cast<uint64_t>(row.column_int(column));
   }
-  bind_optional(statement, ++parameter, counts.us_min);
-  bind_optional(statement, ++parameter, counts.us_max);
-  WEIR_ASSERT(parameter == kCountParameters);
+  return counts_of(values);
 }
 
 // A merge over the hours sees all rows of one path together, so memory does not grow with the

@@ -36,6 +36,8 @@ constexpr int64_t floor_ms(int64_t us) {
 // Binds the parameters 1 to kCountParameters. Column order: docs/formats/database.md.
 inline constexpr int kCountParameters = 25;
 void bind_counts(sqlite::Statement& statement, const Counts& counts);
+// The kCountParameters columns from `first` on.
+Counts read_counts(const sqlite::Statement& row, int first);
 
 // The path_ids with most requests in up to `hours_max` hours from `first_hour` on, most first.
 base::Result<std::vector<int64_t>> top_path_ids(sqlite::Database& database, int64_t first_hour,

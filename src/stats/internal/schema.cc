@@ -20,7 +20,10 @@ namespace {
 // one table. path_stats_hourly uses joins, so that a filter on path or hour_bucket finds its rows
 // by index; the rows of sqlite_stat1 tell SQLite how selective each index is, which it would only
 // guess. archive_metadata has its columns and no rows: nothing is archived.
-constexpr std::array<std::string_view, 6> kMigrations{
+// Version 7 keeps apart what is counted without detail rows, so that it can be archived; a ledger
+// row of an earlier version has such counts in its hours only, `unadjusted`. It also holds sketches
+// of whole days.
+constexpr std::array<std::string_view, 7> kMigrations{
     R"sql(
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES('next_seq', 1);
@@ -362,6 +365,43 @@ INSERT INTO sqlite_stat1 VALUES
   ('client_paths', 'client_paths', '1000000 100000 10 1'),
   ('client_lists', 'client_lists', '100000 10000 1');
 ANALYZE sqlite_schema;
+)sql",
+    // Version 7.
+    R"sql(
+CREATE TABLE adjustments(
+  day INTEGER NOT NULL, part INTEGER NOT NULL, hour INTEGER NOT NULL, path_id INTEGER NOT NULL,
+  route ANY, first_seq INTEGER NOT NULL, partial INTEGER NOT NULL,
+  requests INTEGER NOT NULL, errors INTEGER NOT NULL, status_1xx INTEGER NOT NULL, status_2xx
+  INTEGER NOT NULL, status_3xx INTEGER NOT NULL, status_4xx INTEGER NOT NULL, status_5xx INTEGER
+  NOT NULL, method_get INTEGER NOT NULL, method_head INTEGER NOT NULL, method_post INTEGER NOT
+  NULL, method_put INTEGER NOT NULL, method_patch INTEGER NOT NULL, method_delete INTEGER NOT
+  NULL, method_options INTEGER NOT NULL, method_other INTEGER NOT NULL, cache_hit INTEGER NOT
+  NULL, cache_miss INTEGER NOT NULL, cache_stale INTEGER NOT NULL, cache_bypass INTEGER NOT NULL,
+  bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL, us_sum INTEGER NOT NULL, us_count
+  INTEGER NOT NULL, us_min INTEGER, us_max INTEGER,
+  PRIMARY KEY (day, part, hour, path_id)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE day_ledger ADD COLUMN adjust_part INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE day_ledger ADD COLUMN unadjusted INTEGER NOT NULL DEFAULT 0;
+UPDATE day_ledger SET unadjusted = sampled_out + totals_only + degraded;
+
+CREATE TABLE adjust_parts(
+  day INTEGER NOT NULL, part INTEGER NOT NULL, key TEXT NOT NULL,
+  through_seq INTEGER NOT NULL, requests INTEGER NOT NULL,
+  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'completed', 'failed')),
+  error TEXT, rows INTEGER NOT NULL DEFAULT 0, raw_bytes INTEGER NOT NULL DEFAULT 0,
+  object_bytes INTEGER NOT NULL DEFAULT 0, raw_sha256 BLOB,
+  cleaned INTEGER NOT NULL DEFAULT 0, cleaned_requests INTEGER NOT NULL DEFAULT 0,
+  begun_ms INTEGER NOT NULL, completed_ms INTEGER,
+  PRIMARY KEY (day, part)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE daily_sketches(
+  day INTEGER NOT NULL, path_id INTEGER NOT NULL, through INTEGER NOT NULL,
+  unique_clients INTEGER NOT NULL, p50_us INTEGER NOT NULL, p95_us INTEGER NOT NULL,
+  p99_us INTEGER NOT NULL, latency BLOB NOT NULL, clients BLOB NOT NULL,
+  UNIQUE (day, path_id)
+) STRICT;
 )sql",
 };
 
