@@ -92,6 +92,7 @@ class Node {
   void declare_journal_metrics();
   void declare_consumer_metrics();
   void declare_audit_metrics();
+  void declare_traffic_metrics();
 
   const ServeOptions options_;
   os::RealClock clock_;

@@ -27,6 +27,7 @@ void Node::declare_metrics() {
   declare_journal_metrics();
   declare_consumer_metrics();
   declare_audit_metrics();
+  declare_traffic_metrics();
 }
 
 void Node::declare_loop_metrics() {
@@ -175,6 +176,30 @@ void Node::declare_audit_metrics() {
                        emit({}, static_cast<double>(base::unix_ms(audited->at)) / 1e3);
                      }
                    });
+}
+
+void Node::declare_traffic_metrics() {
+  const auto of_state = [this](const char* name, const char* help, Kind kind,
+                               std::function<uint64_t(const LiveState::View&)> value) {
+    metrics_.collect(name, help, kind, [this, value = std::move(value)](const Emit& emit) {
+      const auto view = recording_->live_state(0);
+      if (view) emit({}, number(value(*view)));
+    });
+  };
+  of_state("weir_traffic_rpm", "Requests of the last minute.", Kind::gauge,
+           [](const auto& view) { return view.traffic.stats.current_rpm; });
+  of_state("weir_traffic_peak_rpm", "Most requests within a minute, ever.", Kind::gauge,
+           [](const auto& view) { return view.traffic.stats.peak_rpm; });
+  of_state("weir_traffic_requests_total", "Requests ever, over all restarts.", Kind::counter,
+           [](const auto& view) { return view.traffic.stats.total_requests; });
+  of_state("weir_traffic_auto_cache", "1 while stats.traffic_threshold asks for caching.",
+           Kind::gauge, [](const auto& view) { return uint64_t{view.traffic.stats.auto_cache}; });
+  of_state("weir_recent_clients", "Clients whose paths are remembered.", Kind::gauge,
+           [](const auto& view) { return uint64_t{view.clients.clients}; });
+  of_state("weir_state_missed_total", "Events that came before the state was loaded.",
+           Kind::counter, [](const auto& view) { return view.missed; });
+  of_state("weir_state_save_failures_total", "Images of the state that could not be saved.",
+           Kind::counter, [](const auto& view) { return view.save_failures; });
 }
 
 }  // namespace weir::app

@@ -106,9 +106,11 @@ Recording::Recording(const config::Config& config, traffic::ClientHasher hasher,
       database_(database_path(data_dir), database_options()),
       stats_(database_, os::secure_random_u64()),
       kv_(database_, clock),
+      live_state_(kv_, clock, logger, config.stats.traffic_threshold),
       consumer_(*journal_, stats_, kv_, clock, logger,
                 consumer_options(config.stats, os::secure_random_u64())),
       grouping_(grouping(config.stats)) {
+  consumer_.add_sink(live_state_);
   if (config.access_log.enabled) {
     access_log_ = std::make_unique<AccessLog>(config.access_log, logger);
     consumer_.add_sink(*access_log_);
@@ -162,7 +164,9 @@ void Recording::take_up_grouping() {
     const base::MutexLock lock{mutex_};
     changed = std::exchange(grouping_, std::nullopt);
   }
-  if (changed) consumer_.set_paths(changed->limits, std::move(changed->templates));
+  if (!changed) return;
+  live_state_.set_templates(changed->templates);
+  consumer_.set_paths(changed->limits, std::move(changed->templates));
 }
 
 void Recording::start() {
@@ -178,6 +182,7 @@ std::chrono::milliseconds Recording::storage_step() {
 std::chrono::milliseconds Recording::consumer_step() {
   take_up_grouping();
   const pipeline::Consumer::Step step = consumer_.step();
+  if (database_.is_open()) live_state_.step();
   publish_report();
   return step.wait;
 }
@@ -204,6 +209,7 @@ void Recording::stop(std::chrono::milliseconds patience) {
     // A store that fails is not waited for: what is in the journal is safe there.
     if (step.drained || !consumer_.report().store_alarm.empty()) break;
   }
+  if (database_.is_open()) live_state_.flush();
   consumer_.stop();
   publish_report();
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "app/access_log.h"
+#include "app/live_state.h"
 #include "app/paced_thread.h"
 #include "app/store_writer.h"
 #include "base/clock.h"
@@ -90,6 +91,8 @@ class Recording final : public gateway::ClientIdentity {
 
   journal::JournalStatus journal_status() const { return journal_->status(); }
   pipeline::ConsumerReport consumer_report() const;
+  // How much traffic there is, and who sends it; nothing before the database was open. Any thread.
+  std::optional<LiveState::View> live_state(size_t paths = 10) { return live_state_.view(paths); }
   uint64_t access_log_dropped() const { return access_log_ ? access_log_->dropped() : 0; }
 
   uint64_t hash(const config::IpAddress& ip) const override;  // Any thread.
@@ -123,6 +126,7 @@ class Recording final : public gateway::ClientIdentity {
   stats::SqliteStats stats_;
   kv::SqliteKv kv_;
   std::unique_ptr<AccessLog> access_log_;
+  LiveState live_state_;
   pipeline::Consumer consumer_;
 
   mutable base::Mutex mutex_;

@@ -7,6 +7,7 @@
 
 #include "app/node.h"
 #include "cli/table.h"
+#include "codec/iso_time.h"
 
 namespace weir::app {
 namespace {
@@ -66,6 +67,58 @@ Json journal_json(const journal::JournalStatus& status) {
           {"abandoned_segments", status.abandoned_segments},
           {"failing", status.failing},
           {"full", status.full}};
+}
+
+Json window_json(const state::TrafficView::Window& window) {
+  return {{"start_ms", base::unix_ms(window.start)},
+          {"requests", window.requests},
+          {"cache_hits", window.cache_hits}};
+}
+
+// Null: nothing is loaded yet.
+Json traffic_json(const std::optional<LiveState::View>& view) {
+  if (!view) return nullptr;
+  const state::TrafficView& traffic = view->traffic;
+  Json window = window_json(traffic.current_window);
+  window["threshold"] = traffic.current_window.threshold;
+  window["threshold_exceeded"] = traffic.current_window.threshold_exceeded;
+  Json history = Json::array();
+  for (const state::TrafficView::Window& each : traffic.history)
+    history.push_back(window_json(each));
+  Json paths = Json::array();
+  for (const state::PathCount& each : traffic.top_paths)
+    paths.push_back({{"path", each.path}, {"requests", each.requests}});
+  return {{"current_rpm", traffic.stats.current_rpm},
+          {"peak_rpm", traffic.stats.peak_rpm},
+          {"total_requests", traffic.stats.total_requests},
+          {"cache_hit_rate", traffic.stats.cache_hit_rate},
+          {"auto_cache", traffic.stats.auto_cache},
+          {"window", window},
+          {"history", history},
+          {"top_paths", paths},
+          {"other_requests", traffic.other_requests},
+          {"clients",
+           {{"clients", view->clients.clients},
+            {"paths", view->clients.paths},
+            {"requests", view->clients.total_requests},
+            {"memory_bytes", view->clients.memory_usage},
+            {"forgotten_clients", view->clients.forgotten_clients}}},
+          {"missed", view->missed},
+          {"save_failures", view->save_failures}};
+}
+
+// Empty before the state is loaded.
+std::string traffic_text(const Json& traffic) {
+  if (!traffic.is_object()) return {};
+  cli::Table windows{{"five minutes from", "requests", "cache hits"}};
+  const auto add = [&windows](const Json& window) {
+    windows.add({codec::iso_ms(window["start_ms"].get<int64_t>()), window["requests"].dump(),
+                 window["cache_hits"].dump()});
+  };
+  for (const auto& window : traffic["history"])
+    add(window);
+  add(traffic["window"]);
+  return windows.text();
 }
 
 }  // namespace
@@ -134,6 +187,7 @@ std::string StatusReport::json() const {
                         {"replayed", consumer.letters.replayed},
                         {"purged", consumer.letters.purged},
                         {"refused", consumer.letters.refused}}}}},
+                    {"traffic", traffic_json(node_.recording_->live_state())},
                     {"routes", routes_json(config)},
                     {"upstreams", upstreams_json(node_.endpoints_, node_.clock_.monotonic())},
                     {"without_effect", config.without_effect},
@@ -163,6 +217,10 @@ bool print_status(const std::string& json, std::string& out) {
   for (const char* name : {"events", "batches", "dead_letters", "store_failures", "snapshots"}) {
     facts.add({std::string{"consumer "} + name, text(report["consumer"][name])});
   }
+  if (report["traffic"].is_object()) {
+    for (const char* name : {"current_rpm", "peak_rpm", "total_requests", "auto_cache"})
+      facts.add({std::string{"traffic "} + name, text(report["traffic"][name])});
+  }
   for (const auto& name : report["without_effect"])
     facts.add({"without effect", text(name)});
   for (const auto& stalls : report["stalls"]) {
@@ -175,6 +233,8 @@ bool print_status(const std::string& json, std::string& out) {
     facts.add({"STALLED", text(name)});
   const std::string lines = facts.text();
   out = lines.substr(lines.find('\n') + 1);
+  const std::string windows = traffic_text(report["traffic"]);
+  if (!windows.empty()) out += "\n" + windows;
   cli::Table routes{{"route", "pattern", "enabled", "upstreams"}};
   for (const auto& route : report["routes"]) {
     std::string upstreams;

@@ -189,6 +189,7 @@ struct Stats {
   bool record = true;  // Off for measurements only: nothing is counted at all.
   bool detail = true;  // False with PATH_COLLECTION_ENABLED=false or USE_TRAFFIC_QUEUE=false:
                        // totals only, through the PathCollector.
+  uint64_t traffic_threshold = 10'000;  // Requests in five minutes that switch auto-cache on.
   uint64_t disk_max = 64ULL * 1024 * 1024 * 1024;  // Of the database; beyond: an alarm. 0: none.
   uint32_t hourly_days = 400;  // How long hourly rows, totals and rows of clients are kept.
   bool operator==(const Stats&) const = default;

@@ -53,12 +53,12 @@ class Variables {
   void apply() {
     merge();
     sampling_rate();
+    traffic_threshold();
     detail();
     without_effect("USE_ANALYTICS_ENGINE", "everything is in SQL here");
     without_effect("DEFAULT_RATE_LIMIT", "arrives with rate limits");
     without_effect("DEFAULT_RATE_WINDOW", "arrives with rate limits");
     without_effect("DEFAULT_CACHE_VERSION", "arrives with the cache");
-    without_effect("TRAFFIC_THRESHOLD", "arrives with limits");
     unknown();
   }
 
@@ -104,6 +104,19 @@ class Variables {
       return problem(name, "cannot be " + in_quotes(*text), "0.0 to 1.0");
     }
     decoded_.config.stats.sampling_rate = rate;
+  }
+
+  void traffic_threshold() {
+    const std::string name = "TRAFFIC_THRESHOLD";
+    const std::string* text = find(name);
+    if (text == nullptr) return;
+    uint64_t threshold = 0;
+    const char* end = text->data() + text->size();
+    const auto [stopped, error] = std::from_chars(text->data(), end, threshold);
+    if (error != std::errc{} || stopped != end || threshold < 1 || threshold > 1'000'000'000'000) {
+      return problem(name, "cannot be " + in_quotes(*text), "1 to 1000000000000");
+    }
+    decoded_.config.stats.traffic_threshold = threshold;
   }
 
   void detail() {

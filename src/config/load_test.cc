@@ -260,18 +260,26 @@ TEST(VariablesTest, EitherSwitchLeavesTotalsOnly) {
   EXPECT_TRUE(loaded("[stats]\ndetail = false\n", {{"USE_TRAFFIC_QUEUE", "true"}}).stats.detail);
 }
 
+TEST(VariablesTest, TrafficThresholdOverridesTheFile) {
+  EXPECT_EQ(loaded("").stats.traffic_threshold, 10'000U);
+  EXPECT_EQ(loaded("[stats]\ntraffic_threshold = 5\n", {{"TRAFFIC_THRESHOLD", "1"}})
+                .stats.traffic_threshold,
+            1U);
+  for (const char* text : {"0", "-1", "1e3", "7 ", "1000000000001"}) {
+    EXPECT_FALSE(load("", "", {{"TRAFFIC_THRESHOLD", text}}).problems.empty()) << text;
+  }
+}
+
 TEST(VariablesTest, ThoseWithoutEffectAreNamedWithTheReason) {
   const Config config = loaded("[vars]\nDEFAULT_RATE_LIMIT = \"60\"\nENVIRONMENT = \"dev\"\n",
                                {{"USE_ANALYTICS_ENGINE", "false"},
                                 {"DEFAULT_RATE_WINDOW", "60"},
-                                {"DEFAULT_CACHE_VERSION", "1"},
-                                {"TRAFFIC_THRESHOLD", "10000"}});
+                                {"DEFAULT_CACHE_VERSION", "1"}});
   EXPECT_EQ(config.without_effect,
             (std::vector<std::string>{"USE_ANALYTICS_ENGINE: everything is in SQL here",
                                       "DEFAULT_RATE_LIMIT: arrives with rate limits",
                                       "DEFAULT_RATE_WINDOW: arrives with rate limits",
                                       "DEFAULT_CACHE_VERSION: arrives with the cache",
-                                      "TRAFFIC_THRESHOLD: arrives with limits",
                                       "ENVIRONMENT: no variable of this name"}));
 }
 

@@ -119,6 +119,7 @@ void describe_stats(V& v, S& s) {
   v.boolean("record", s.record);
   v.integer("batch_events_max", s.batch_events_max, Range{1, 1'000'000});
   v.duration("batch_wait", s.batch_wait, Range{1, kMinute});
+  v.integer("traffic_threshold", s.traffic_threshold, Range{1, 1'000'000'000'000});
   v.size("disk_max", s.disk_max, Range{0, 1024 * kTiB});
   v.integer("hourly_days", s.hourly_days, Range{40, 36'500});
   v.restart(false);

@@ -1,0 +1,123 @@
+#include "app/live_state.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace weir::app {
+namespace {
+
+std::string key_of(std::string_view name) {
+  return fmt::format("state:{}", name);
+}
+
+}  // namespace
+
+base::Result<std::optional<std::string>> KvStateStore::load(std::string_view name) {
+  std::optional<kv::Entry> entry = WEIR_TRY(kv_.get(key_of(name)));
+  if (!entry) return std::optional<std::string>{};
+  return std::optional<std::string>{std::move(entry->value)};
+}
+
+base::Status KvStateStore::save(std::string_view name, std::string_view bytes) {
+  if (name.empty() || name.size() > kNameBytesMax || bytes.size() > kImageBytesMax) {
+    return base::Error{base::ErrorCode::limit_exceeded, base::Origin::storage, base::Retry::never,
+                       0, "name or size of a state image"};
+  }
+  return kv_.put(key_of(name), bytes);
+}
+
+LiveState::LiveState(kv::Kv& kv, const base::Clock& clock, base::Logger& logger, uint64_t threshold)
+    : clock_(clock),
+      logger_(logger),
+      store_(kv),
+      monitor_(clock, {.threshold = threshold}),
+      clients_(clock),
+      monitor_keeper_(store_, clock, {.interval = kMonitorInterval}),
+      // One image in a step: 64 of them in a row would keep the consumer from its batches.
+      clients_keeper_(store_, clock, {.interval = kClientsInterval, .step_bytes_max = 1}),
+      next_cleanup_(clock.monotonic() + kCleanup) {
+  monitor_keeper_.add(monitor_);
+  for (state::Kept* const shard : clients_.kept())
+    clients_keeper_.add(*shard);
+}
+
+void LiveState::load() {
+  for (state::Keeper* const keeper : {&monitor_keeper_, &clients_keeper_}) {
+    const base::Result<state::Keeper::Loaded> loaded = keeper->load();
+    if (!loaded.ok()) return report(loaded.error());
+    for (const std::string& name : loaded.value().refused) {
+      logger_.log(base::LogLevel::warning,
+                  "state: the image of {} is corrupt; it begins anew, the old one is kept as "
+                  "state:{}.refused",
+                  name, name);
+    }
+  }
+  loaded_.store(true, std::memory_order_release);
+  report({});
+}
+
+void LiveState::report(const base::Status& saved) {
+  if (!saved.ok() && !failing_) {
+    logger_.log(base::LogLevel::warning, "state: {} failed; it is tried again",
+                saved.error().what.view());
+  }
+  failing_ = !saved.ok();
+  const state::Keeper::Report monitor = monitor_keeper_.report();
+  const state::Keeper::Report clients = clients_keeper_.report();
+  const base::MutexLock lock{mutex_};
+  saves_ = monitor.saves + clients.saves;
+  save_failures_ = monitor.failures + clients.failures;
+}
+
+void LiveState::on_events(std::span<const traffic::Event> events) {
+  if (!loaded_.load(std::memory_order_relaxed)) load();
+  if (!loaded_.load(std::memory_order_relaxed)) {
+    const base::MutexLock lock{mutex_};
+    missed_ += events.size();
+    return;
+  }
+  for (const traffic::Event& event : events) {
+    const std::string_view path = templates_ ? templates_->of(event.path, scratch_) : event.path;
+    monitor_.observe(event, path);
+    clients_.observe(event, path);
+  }
+}
+
+void LiveState::clean_up() {
+  if (clock_.monotonic() < next_cleanup_) return;
+  next_cleanup_ = clock_.monotonic() + kCleanup;
+  static_cast<void>(clients_.cleanup());  // Its figures are in the metrics.
+}
+
+void LiveState::step() {
+  const base::Monotonic now = clock_.monotonic();
+  if (now < next_step_) return;
+  next_step_ = now + kStep;
+  if (!loaded_.load(std::memory_order_relaxed)) return load();
+  clean_up();
+  base::Status saved = monitor_keeper_.step();
+  const base::Status clients = clients_keeper_.step();
+  if (saved.ok()) saved = clients;
+  report(saved);
+}
+
+void LiveState::flush() {
+  if (!loaded_.load(std::memory_order_relaxed)) return;
+  base::Status saved = monitor_keeper_.flush();
+  const base::Status clients = clients_keeper_.flush();
+  if (saved.ok()) saved = clients;
+  report(saved);
+}
+
+std::optional<LiveState::View> LiveState::view(size_t paths) {
+  if (!loaded_.load(std::memory_order_acquire)) return std::nullopt;
+  View view{.traffic = monitor_.view(paths), .clients = clients_.metrics()};
+  const base::MutexLock lock{mutex_};
+  view.missed = missed_;
+  view.saves = saves_;
+  view.save_failures = save_failures_;
+  return view;
+}
+
+}  // namespace weir::app

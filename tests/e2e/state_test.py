@@ -1,0 +1,80 @@
+"""What a node remembers across restarts: traffic figures that are no statistic.
+
+Goal: after an orderly restart the total and the peak are what they were, and go on from there.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import unittest
+
+import harness
+from harness import Upstream, Weir, wait_for
+
+CONFIG = """
+[stats]
+traffic_threshold = 5
+[[routes]]
+id = "all"
+pattern = "/**"
+upstreams = ["{upstream}"]
+"""
+
+
+class KeepingWeir(Weir):
+    def start_again(self, signal_number):
+        self.process.send_signal(signal_number)
+        self.process.wait(60)
+        self.process = subprocess.Popen(
+            [harness.WEIR, "serve", "--config", self.config, "--data", self.data()],
+            stdout=self.log, stderr=subprocess.STDOUT)
+        wait_for(self._accepts, "weir accepts connections again", 60)
+
+    def data(self):
+        return os.path.join(self.dir, "data")
+
+    def traffic(self):
+        run = subprocess.run([harness.WEIR, "status", "--json", "--data", self.data()],
+                             capture_output=True, check=True, timeout=60)
+        return json.loads(run.stdout)["traffic"] or {"total_requests": None}
+
+    def wait_for_total(self, total):
+        return wait_for(lambda: (lambda t: t if t["total_requests"] == total else None)(
+            self.traffic()), f"{total} requests are observed", 60)
+
+
+class StateTest(unittest.TestCase):
+    def setUp(self):
+        self.upstream = Upstream()
+        self.addCleanup(self.upstream.close)
+        self.weir = KeepingWeir(CONFIG.replace("{upstream}", self.upstream.url))
+        self.addCleanup(self.weir.stop)
+
+    def ask(self, count):
+        with self.weir.client() as client:
+            for number in range(count):
+                self.assertEqual(client.ask(f"/users/{number + 1000}").status, 200)
+
+    def test_totals_and_peak_outlive_an_orderly_restart(self):
+        self.ask(7)
+        before = self.weir.wait_for_total(7)
+        self.assertEqual(before["peak_rpm"], 7)
+        self.assertTrue(before["auto_cache"])
+        self.assertEqual(before["clients"]["requests"], 7)
+        self.assertEqual(before["clients"]["paths"], 1)  # All under /users/{id}.
+        self.weir.start_again(signal.SIGTERM)
+        after = self.weir.wait_for_total(7)
+        self.assertEqual(after["current_rpm"], 0)
+        for name in ("peak_rpm", "auto_cache", "clients"):
+            self.assertEqual(after[name], before[name])
+        self.ask(2)
+        later = self.weir.wait_for_total(9)
+        self.assertEqual((later["peak_rpm"], later["missed"]), (7, 0))
+        text = subprocess.run([harness.WEIR, "status", "--data", self.weir.data()],
+                              capture_output=True, check=True, timeout=60).stdout.decode()
+        self.assertRegex(text, r"traffic total_requests +9\b")
+
+
+if __name__ == "__main__":
+    unittest.main()
