@@ -42,12 +42,6 @@ uint32_t epoch_floor(const std::string& data_dir) {
 
 }  // namespace
 
-sqlite::Options database_options() {
-  sqlite::Options options;
-  options.schemas = {stats::schema(), kv::schema(), jobs::schema()};
-  return options;
-}
-
 std::string database_path(const std::string& data_dir) {
   return data_dir + "/weir.db";
 }

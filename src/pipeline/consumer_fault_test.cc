@@ -249,6 +249,14 @@ class LyingStats final : public stats::Stats {
   base::Result<std::vector<stats::TopPath>> top_paths(int64_t first, size_t count) override {
     return real_.top_paths(first, count);
   }
+  base::Result<std::vector<stats::StoredLetter>> dead_letters(int64_t after,
+                                                              size_t count) override {
+    return real_.dead_letters(after, count);
+  }
+  base::Result<uint64_t> dead_letter_count() override { return real_.dead_letter_count(); }
+  base::Result<uint64_t> purge_letters(std::span<const int64_t> letter_ids) override {
+    return real_.purge_letters(letter_ids);
+  }
   base::Status maintain(bool idle) override { return real_.maintain(idle); }
   std::string last_error() const override { return "lied"; }
 
