@@ -6,6 +6,7 @@
 #include "objects/directory_store.h"
 #include "os/testing/fake_files.h"
 #include "pipeline/testing/shelf.h"
+#include "stats/client_lists.h"
 
 namespace weir::pipeline {
 namespace {
@@ -55,6 +56,13 @@ struct Shelf : testing::Shelf {
     sqlite::DirectWriter writer{*rig.database};
     const std::atomic<bool> never{false};
     return pipeline::retain(writer, reader, rig.clock, {}, {never, {}});
+  }
+
+  base::Result<stats::ListOutcome> list_clients() {
+    sqlite::Database reader{rig.path(), {.access = sqlite::Access::query_only}};
+    WEIR_TRY(reader.open());
+    sqlite::DirectWriter writer{*rig.database};
+    return stats::list_clients(writer, reader, rig.clock.wall(), std::atomic<bool>{false});
   }
 
   // Requests, percentiles and clients of every path, since the first hour.
@@ -123,17 +131,22 @@ TEST(RetentionTest, MergedSketchesAreWhatTheArchiveSays) {
 
 TEST(RetentionTest, RowsAreKept400DaysAndNotOneMore) {
   Shelf shelf;
+  shelf.go_to(6);
+  ASSERT_EQ(shelf.list_clients().value().days, 3U);
   shelf.keep();
   shelf.go_to(400);
   ASSERT_TRUE(shelf.retain().ok());
   EXPECT_EQ(shelf.rig.number("SELECT count(*) FROM hourly"), 13);
   EXPECT_EQ(shelf.rig.number("SELECT count(*) FROM totals"), 5);
   EXPECT_EQ(shelf.rig.number("SELECT count(DISTINCT day) FROM client_daily"), 3);
+  EXPECT_EQ(shelf.rig.number("SELECT count(DISTINCT day) FROM client_lists"), 3);
   shelf.go_to(401);
   ASSERT_TRUE(shelf.retain().ok());
   EXPECT_EQ(shelf.rig.number("SELECT count(*) FROM hourly"), 7);
   EXPECT_EQ(shelf.rig.number("SELECT count(*) FROM totals"), 3);
   EXPECT_EQ(shelf.rig.number("SELECT count(DISTINCT day) FROM client_daily"), 2);
+  EXPECT_EQ(shelf.rig.number("SELECT count(DISTINCT day) FROM client_lists"), 2);
+  EXPECT_EQ(shelf.rig.number("SELECT count(DISTINCT day) FROM client_paths"), 2);
   EXPECT_EQ(shelf.rig.number("SELECT count(DISTINCT day) FROM daily_sketches"), 1);
   EXPECT_EQ(shelf.rig.number("SELECT count(*) FROM day_ledger"), 3) << "it stays for good";
   EXPECT_EQ(shelf.rig.audit(), "");
