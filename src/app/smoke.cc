@@ -283,6 +283,7 @@ int run_smoke(const cli::CommandLine& given) {
                                            ? target_of_listener(status["listeners"]["traffic"][0])
                                            : target_of_url(line.url);
   if (!target) return 1;
+  flush(line.data_dir);  // A server that has just begun makes its tables first.
   Reader reader{line.data_dir};
   if (!reader.open()) return 1;
   const std::string user_agent = fmt::format("weir-smoke/{:016x}", os::secure_random_u64());

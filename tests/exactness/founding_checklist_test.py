@@ -8,7 +8,7 @@ Each line is printed with its measured value, and asserted.
 import json
 import unittest
 
-from harness import Node, Upstream, fast_binary
+from harness import Node, Upstream, fast_binary, wait_for
 
 COUNT = 120
 MARKERS = ("📦 Queue Batch", "📊 Grouped into", "✅ Aggregated", "💾 批量 upsert", "🔄 触发 KV 快照刷新")
@@ -30,6 +30,7 @@ class FoundingChecklist(unittest.TestCase):
         cls.node = Node([("kv", "/kv/*", cls.upstream.url, "")], binary=fast_binary(),
                         stats='collect = "all"\n[smoke]\nenabled = true')
         cls.node.start_and_wait()
+        wait_for(cls.node.status, "the server answers commands")
         cls.smoke = cls.run_smoke()
         cls.status = cls.node.status()
         cls.rows = cls.node.value("SELECT COUNT(*) AS total FROM traffic_events")
@@ -45,6 +46,8 @@ class FoundingChecklist(unittest.TestCase):
     @classmethod
     def run_smoke(cls):
         result = cls.node.run("smoke", "--json", "--count", str(COUNT))
+        if not result.stdout:
+            raise AssertionError(f"weir smoke: {result.stderr}")
         return {step["step"]: step for step in json.loads(result.stdout)["steps"]}
 
     def check(self, line, measured, holds):
