@@ -11,6 +11,9 @@ namespace {
 // its rows are single exchanges, and who looks there wants to know what a client did;
 // path_stats_hourly is where paths are grouped, and `exchanges` has both. Version 6 lists what
 // clients asked for.
+// Version 7 keeps apart what is counted without detail rows, so that it can be archived; a ledger
+// row of an earlier version has such counts in its hours only, `unadjusted`. It also holds sketches
+// of whole days.
 //
 // In `events`, a column of type ANY holds a word_id (integer) or, where the dictionary is full, the
 // text itself; the views ask for the type first, because a text such as "12" would be found as a
@@ -19,10 +22,7 @@ namespace {
 // traffic_events uses scalar subqueries and no joins: COUNT(*) over it then counts the leaves of
 // one table. path_stats_hourly uses joins, so that a filter on path or hour_bucket finds its rows
 // by index; the rows of sqlite_stat1 tell SQLite how selective each index is, which it would only
-// guess. archive_metadata has its columns and no rows: nothing is archived.
-// Version 7 keeps apart what is counted without detail rows, so that it can be archived; a ledger
-// row of an earlier version has such counts in its hours only, `unadjusted`. It also holds sketches
-// of whole days.
+// guess.
 constexpr std::array<std::string_view, 7> kMigrations{
     R"sql(
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
