@@ -27,27 +27,24 @@ class FoundingChecklist(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.upstream = Upstream()
+        cls.addClassCleanup(cls.upstream.close)
         # The document's times are wide, but a machine that others use may stall for longer: a node on
         # which every step held once is looked at.
         for last in (False, False, True):
             cls.node = Node([("kv", "/kv/*", cls.upstream.url, "")], binary=fast_binary(),
                             stats='collect = "all"\n[smoke]\nenabled = true')
+            cls.addClassCleanup(cls.node.remove)
             cls.node.start_and_wait()
             wait_for(cls.node.status, "the server answers commands")
             cls.smoke = cls.run_smoke()
             if last or all(step["ok"] for step in cls.smoke.values()):
                 break
-            cls.node.remove()
+            cls.node.stop()
         cls.status = cls.node.status()
         cls.rows = cls.node.value("SELECT COUNT(*) AS total FROM traffic_events")
         cls.hourly = cls.node.sql("SELECT path, hour_bucket, requests, errors FROM path_stats_hourly")
         with open(cls.node.log, encoding="utf-8") as file:
             cls.log = file.read()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.upstream.close()
-        cls.node.remove()
 
     @classmethod
     def run_smoke(cls):
