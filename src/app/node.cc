@@ -334,7 +334,9 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
   if (command == "letters") {
     pipeline::LettersRequest letters;
     if (!parse_letters_request(std::string{request}, letters)) return R"({"error":"no letters"})";
-    return fmt::format(R"({{"request":{}}})", recording_->request_letters(std::move(letters)));
+    const std::optional<uint64_t> number = recording_->request_letters(std::move(letters));
+    if (!number) return R"({"error":"the consumer is busy"})";
+    return fmt::format(R"({{"request":{}}})", *number);
   }
   if (command == "snapshot") {
     recording_->request_snapshot();

@@ -128,7 +128,11 @@ int run_letters(const cli::CommandLine& line) {
   const Json asked = ask(
       line.data_dir,
       {{"command", "letters"}, {"action", purge ? "purge" : "replay"}, {"ids", line.letter_ids}});
-  if (!asked.is_object() || !asked.contains("request")) return no_server(line);
+  if (!asked.is_object()) return no_server(line);
+  if (!asked.contains("request")) {
+    complain(asked.value("error", "the server's answer is not understood"));
+    return 1;
+  }
   const Json letters = await_letters(line, asked);
   if (!letters.is_object()) return no_server(line);
   if (line.json) {

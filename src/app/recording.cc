@@ -227,14 +227,14 @@ base::Status Recording::flush(const std::atomic<bool>& cancelled) {
   return {};
 }
 
-uint64_t Recording::request_letters(pipeline::LettersRequest request) {
+std::optional<uint64_t> Recording::request_letters(pipeline::LettersRequest request) {
   request.number = letters_requests_.fetch_add(1, std::memory_order_relaxed) + 1;
   const uint64_t number = request.number;
-  static_cast<void>(consumer_thread_->post([this, request = std::move(request)] {
+  const bool sent = consumer_thread_->post([this, request = std::move(request)] {
     consumer_.request_letters(request);
     publish_report();
-  }));
-  return number;
+  });
+  return sent ? std::optional{number} : std::nullopt;
 }
 
 void Recording::request_snapshot() {

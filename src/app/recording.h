@@ -86,8 +86,8 @@ class Recording final : public gateway::ClientIdentity {
   // but the consumer's.
   base::Status flush(const std::atomic<bool>& cancelled);
   // Dead letters are to be served: done when consumer_report().letters.done_request reaches the
-  // number returned. `request.number` is given here. Any thread.
-  uint64_t request_letters(pipeline::LettersRequest request);
+  // number returned. `request.number` is given here. Nothing: too many commands wait. Any thread.
+  std::optional<uint64_t> request_letters(pipeline::LettersRequest request);
 
   journal::JournalStatus journal_status() const { return journal_->status(); }
   pipeline::ConsumerReport consumer_report() const;
