@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/audit_command.h"
+#include "app/compact_command.h"
 #include "app/control_socket.h"
 #include "app/demo.h"
 #include "app/kv_commands.h"
@@ -252,6 +253,8 @@ int run_command(const cli::CommandLine& line) {
       return run_objects_list(line);
     case cli::Command::objects_get:
       return run_objects_get(line);
+    case cli::Command::objects_compact:
+      return run_objects_compact(line);
     case cli::Command::objects_verify:
       return run_objects_verify(line);
   }

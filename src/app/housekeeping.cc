@@ -13,6 +13,7 @@
 #include "pipeline/adjust_archiver.h"
 #include "pipeline/archiver.h"
 #include "pipeline/audit.h"
+#include "pipeline/compaction.h"
 #include "pipeline/retention.h"
 #include "stats/client_lists.h"
 
@@ -85,6 +86,7 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
   add("audit", "40 * * * *", [this](jobs::JobContext& context) { return audit(context); });
   add("capacity_report", "0 4 * * *",
       [this](jobs::JobContext& context) { return report_capacity(context); });
+  add("compact", "0 6 * * 0", [this](jobs::JobContext& context) { return compact(context); });
   add("retention", "0 5 * * *", [this](jobs::JobContext& context) { return retain(context); });
 }
 
@@ -165,6 +167,14 @@ base::Result<std::string> Housekeeping::audit(jobs::JobContext& context) {
               .skipped = report.count(pipeline::Verdict::skipped),
               .at = clock_.wall()};
   return summary;
+}
+
+base::Result<std::string> Housekeeping::compact(jobs::JobContext& context) {
+  WEIR_TRY(open_reader());
+  pipeline::Compaction compaction{writer_, reader_, *store_, clock_, logger_};
+  const pipeline::CompactOutcome outcome = WEIR_TRY(compaction.run(work_of(context)));
+  return fmt::format("{} days, {} parts and {} rows in one object each", outcome.days,
+                     outcome.parts, outcome.rows);
 }
 
 base::Result<std::string> Housekeeping::retain(jobs::JobContext& context) {

@@ -68,6 +68,7 @@ class Housekeeping {
   base::Result<std::string> clean_up(jobs::JobContext& context);
   base::Result<std::string> list_clients(jobs::JobContext& context);
   base::Result<std::string> audit(jobs::JobContext& context);
+  base::Result<std::string> compact(jobs::JobContext& context);
   base::Result<std::string> retain(jobs::JobContext& context);
   base::Result<std::string> report_capacity(jobs::JobContext& context);
 

@@ -10,11 +10,10 @@
 #include "app/command_output.h"
 #include "app/housekeeping.h"
 #include "app/log.h"
-#include "app/recording.h"
+#include "app/offline.h"
 #include "codec/iso_time.h"
 #include "objects/directory_store.h"
 #include "os/clock.h"
-#include "os/directory_lock.h"
 #include "os/files.h"
 #include "pipeline/rebuild.h"
 
@@ -125,27 +124,10 @@ int run_stats_rebuild(const cli::CommandLine& line) {
     flush(line.data_dir);
     return rebuild(line, *options, nullptr);
   }
-  const auto lock = os::DirectoryLock::acquire(line.data_dir);
-  if (!lock.ok()) {
-    complain(lock.error().code == base::ErrorCode::conflict
-                 ? fmt::format("{}: a server (process {}) runs on it; stop it first, or only"
-                               " compare, with --check",
-                               line.data_dir, os::lock_holder(line.data_dir))
-                 : fmt::format("{}: the data directory cannot be locked", line.data_dir));
-    return kExitFailed;
-  }
-  // Created by serve only: here a missing one is a mistake in --data.
-  if (::access(database_path(line.data_dir).c_str(), F_OK) != 0) {
-    complain(fmt::format("{}: no database", database_path(line.data_dir)));
-    return kExitFailed;
-  }
-  sqlite::Database writer{database_path(line.data_dir), database_options()};
-  if (!writer.open().ok()) {
-    complain(fmt::format("{}: cannot be opened: {}", writer.path(), writer.message()));
-    return kExitFailed;
-  }
-  const int code = rebuild(line, *options, &writer);
-  static_cast<void>(writer.checkpoint_passive());  // Else the next start does it.
+  Offline offline{line.data_dir};
+  if (!offline.open("only compare, with --check")) return kExitFailed;
+  const int code = rebuild(line, *options, &offline.database());
+  static_cast<void>(offline.database().checkpoint_passive());  // Else the next start does it.
   return code;
 }
 

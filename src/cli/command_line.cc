@@ -153,6 +153,13 @@ void add_objects_commands(CLI::App& app, CommandLine& line) {
   add_json(verify, line);
   verify.footer("Exit codes: 0 it is whole, 1 it is damaged or not there.");
   select(verify, line, Command::objects_verify);
+  CLI::App& compact =
+      *objects.add_subcommand("compact", "Make one archive of a day's parts; no server may run");
+  compact.add_option("date", line.key, "For example: 2026-11-23")->required();
+  add_data(compact, line);
+  add_json(compact, line);
+  compact.footer("Exit codes: 0 done, or nothing to do, 1 it could not be done.");
+  select(compact, line, Command::objects_compact);
 }
 
 void add_letters_command(CLI::App& queues, CommandLine& line, const char* name, const char* about,

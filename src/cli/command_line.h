@@ -28,6 +28,7 @@ enum class Command {
   objects_list,
   objects_get,
   objects_verify,
+  objects_compact,
   queues_list,
   queues_dead_letters,
   queues_replay,
@@ -40,7 +41,7 @@ struct CommandLine {
   std::string config_file;          // serve, config check; empty: none given.
   std::string data_dir = "./data";  // Every command that looks at a node.
   std::string statement;            // sql
-  std::string key;                  // kv, objects get and verify; kv and objects list: prefix.
+  std::string key;                  // kv, objects; lists: a prefix; objects compact: a date.
   std::string value;                // kv put: "-" is standard input.
   std::string ttl;                  // kv put; empty: for good.
   std::string job;                  // jobs run; jobs history: empty for all.

@@ -204,8 +204,8 @@ struct AccessLog {
 };
 
 // What a node does by itself (app/housekeeping.h).
-inline constexpr std::array<std::string_view, 6> kJobNames{
-    "archive", "clean_up", "audit", "client_lists", "capacity_report", "retention"};
+inline constexpr std::array<std::string_view, 7> kJobNames{
+    "archive", "clean_up", "audit", "client_lists", "capacity_report", "retention", "compact"};
 
 // The built-in route that `weir smoke` asks by default, and its id.
 inline constexpr std::string_view kSmokePath = "/__weir/smoke";

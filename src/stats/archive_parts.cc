@@ -28,7 +28,7 @@ uint64_t unsigned_column(const Statement& row, int column) {
 
 constexpr std::string_view kPartColumns =
     "day, part, key, after_seq, through_seq, rows, digest_known, digest_high, digest_low,"
-    " cleaned_through, cleaned_rows, raw_sha256";
+    " cleaned_through, cleaned_rows, raw_sha256, state = 'completed'";
 
 ArchivePart part_of(const Statement& row) {
   ArchivePart part;
@@ -44,6 +44,7 @@ ArchivePart part_of(const Statement& row) {
   const std::string_view sha256 = row.column_blob(11);
   std::copy_n(sha256.begin(), std::min(sha256.size(), part.raw_sha256.size()),
               part.raw_sha256.begin());
+  part.completed = row.column_int(12) != 0;
   return part;
 }
 

@@ -41,6 +41,7 @@ struct ArchivePart {
   uint64_t cleaned_through = 0;
   uint64_t cleaned_rows = 0;
   codec::Digest raw_sha256{};  // Of the lines; once it is completed.
+  bool completed = false;
 };
 
 // What was written and read back.
@@ -71,6 +72,19 @@ base::Result<std::vector<ArchivePart>> parts_to_clean(sqlite::Database& database
 
 // All parts of a day, in order.
 base::Result<std::vector<ArchivePart>> parts_of(sqlite::Database& database, int64_t day);
+
+// ---- Compaction: several parts of a day become one (pipeline/compaction.h) ----
+
+// `traffic-events/{date}.merged{part}.jsonl.gz`.
+std::string merged_key(int64_t day, int64_t part);
+base::Result<std::vector<int64_t>> days_of_several_parts(sqlite::Database& database);
+// In one transaction: `merged` stands for `parts`, which must be as they were read (else conflict),
+// and their keys are obsolete. On the writing thread.
+base::Status swap_parts(sqlite::Database& database, const std::vector<ArchivePart>& parts,
+                        const ArchivePart& merged, const ArchivedObject& object, base::Wall now);
+// Keys of objects that no part names any more and that are still to be deleted.
+base::Result<std::vector<std::string>> obsolete_objects(sqlite::Database& database);
+base::Status forget_object(sqlite::Database& database, std::string_view key);
 
 // Deletes events of the part among the next `seqs_max` (1 or more) seqs, and moves
 // `cleaned_through` on, in one transaction. Returns the part as it is then. Deletes nothing that is

@@ -396,6 +396,22 @@ CREATE TABLE adjust_parts(
   PRIMARY KEY (day, part)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE obsolete_objects(key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+DROP VIEW archive_metadata;
+CREATE VIEW archive_metadata AS SELECT
+  date(day * 86400, 'unixepoch') AS date,
+  (SELECT f.key FROM archive_parts f WHERE f.day = p.day ORDER BY f.part LIMIT 1) AS r2_path,
+  sum(rows) AS record_count,
+  sum(object_bytes) AS file_size_bytes,
+  CASE WHEN sum(state = 'failed') > 0 THEN 'failed' WHEN sum(state = 'pending') > 0 THEN 'pending'
+    ELSE 'completed' END AS status,
+  max(error) AS error_message,
+  max(begun_ms) AS archived_at,
+  CASE WHEN count(*) = count(completed_ms) THEN max(completed_ms) END AS completed_at,
+  min(state = 'completed' AND cleaned_through = through_seq) AS d1_cleaned
+FROM archive_parts p GROUP BY day;
+
 CREATE TABLE daily_sketches(
   day INTEGER NOT NULL, path_id INTEGER NOT NULL, through INTEGER NOT NULL,
   unique_clients INTEGER NOT NULL, p50_us INTEGER NOT NULL, p95_us INTEGER NOT NULL,
