@@ -261,6 +261,7 @@ class FramingTest(WeirTest):
 
 
 class LargeBodyTest(WeirTest):
+    ENV = harness.SMALL_QUARANTINE
     CONFIG = """
 [limits]
 header_timeout = "5s"
@@ -306,7 +307,7 @@ upstreams = ["{upstream}"]
             for _ in range(size // len(piece)):
                 client.send(piece)
             self.assertEqual(client.response().body, b"same")
-        self.assertLess(self.weir.resident_bytes() - before, 24 << 20)
+        self.assertLess(self.weir.resident_bytes() - before, harness.GROWN_BYTES_MAX)
 
     def test_a_reader_that_stops_stops_the_upstream(self):
         sent = [0]
