@@ -5,7 +5,8 @@ add_custom_target(threads_tests)
 #   [TESTS ...] [THREAD_TESTS ...] [FUZZERS ...])
 #
 # Declares one module: a directory under src/ whose headers are included as "<name>/x.h".
-#   HEADERS  public headers; each is also compiled alone, so it must be self-contained.
+#   HEADERS  public headers, each self-contained: the source of the same name includes it first
+#            (tools/tidy.py), and one without such a source is compiled alone.
 #   DEPENDS  other modules. They must be declared earlier, so a cycle cannot be written.
 #            tools/tidy.py rejects an #include that DEPENDS does not name.
 #   LINKS    third-party targets, private to the module.
@@ -31,10 +32,19 @@ function(weir_module name)
     set(scope INTERFACE)
   endif()
   add_library(weir::${name} ALIAS ${target})
+  set(alone ${arg_HEADERS})
+  foreach(source IN LISTS arg_SOURCES)
+    string(REGEX REPLACE "\\.cc$" ".h" header ${source})
+    list(REMOVE_ITEM alone ${header})
+  endforeach()
   target_sources(${target} ${scope}
-    FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${arg_HEADERS})
+    FILE_SET alone TYPE HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${alone})
+  target_include_directories(${target} ${scope} ${PROJECT_SOURCE_DIR}/src)
   set_target_properties(${target} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
   target_link_libraries(${target} ${scope} weir_options)
+  if(arg_SOURCES)
+    weir_precompiled(${target})
+  endif()
 
   foreach(dependency IN LISTS arg_DEPENDS)
     if(NOT TARGET weir::${dependency})
@@ -48,8 +58,8 @@ function(weir_module name)
 
   foreach(source IN LISTS arg_TESTS arg_THREAD_TESTS)
     get_filename_component(test ${source} NAME_WE)
-    add_executable(${name}_${test} ${source})
-    target_link_libraries(${name}_${test} PRIVATE weir::${name} ${arg_TEST_LINKS} GTest::gtest_main)
+    weir_test_executable(${name}_${test} ${source})
+    target_link_libraries(${name}_${test} PRIVATE weir::${name} ${arg_TEST_LINKS})
     add_test(NAME ${name}/${test} COMMAND ${name}_${test})
     if(source IN_LIST arg_THREAD_TESTS)
       set_tests_properties(${name}/${test} PROPERTIES LABELS threads)
@@ -59,8 +69,8 @@ function(weir_module name)
   foreach(source IN LISTS arg_FUZZERS)
     get_filename_component(fuzzer ${source} NAME_WE)
     set(corpus ${PROJECT_SOURCE_DIR}/tests/corpus/${name}/${fuzzer})
-    add_executable(${name}_${fuzzer}_replay ${source} ${PROJECT_SOURCE_DIR}/tools/fuzz_replay.cc)
-    target_link_libraries(${name}_${fuzzer}_replay PRIVATE weir::${name})
+    add_executable(${name}_${fuzzer}_replay ${source})
+    target_link_libraries(${name}_${fuzzer}_replay PRIVATE weir::${name} fuzz_replay)
     add_test(NAME ${name}/${fuzzer} COMMAND ${name}_${fuzzer}_replay ${corpus})
     if(WEIR_FUZZ)
       add_executable(${name}_${fuzzer} ${source})
@@ -70,12 +80,31 @@ function(weir_module name)
   endforeach()
 endfunction()
 
+# weir_test_executable(<name> SOURCE ...): a GoogleTest executable; what else it links is up to the
+# caller.
+function(weir_test_executable name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE weir_options GTest::gtest_main)
+  if(WEIR_PRECOMPILE)
+    target_precompile_headers(${name} REUSE_FROM weir_precompiled_tests)
+    target_link_libraries(${name} PRIVATE fmt::fmt)
+  endif()
+endfunction()
+
+# weir_precompiled(<name>): a library that includes the common headers ready-made.
+function(weir_precompiled name)
+  if(WEIR_PRECOMPILE)
+    target_precompile_headers(${name} REUSE_FROM weir_precompiled)
+    target_link_libraries(${name} PRIVATE fmt::fmt)  # Its definitions are part of the headers.
+  endif()
+endfunction()
+
 # Flags every target shares. Exceptions stay enabled for the standard library; our code throws none.
 add_library(weir_options INTERFACE)
 target_compile_options(weir_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
   -Woverloaded-virtual -Wimplicit-fallthrough -Wcast-align -Wformat=2
-  -Wno-missing-field-initializers
+  -Wno-missing-field-initializers -pthread
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety;-Wno-gnu-statement-expression>
   $<$<BOOL:${WEIR_WERROR}>:-Werror>)
 target_compile_definitions(weir_options INTERFACE _GLIBCXX_ASSERTIONS
@@ -94,4 +123,24 @@ endif()
 if(WEIR_FUZZ)
   target_compile_options(weir_options INTERFACE -fsanitize=fuzzer-no-link)
   target_link_options(weir_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# The main() of a corpus replay test.
+add_library(fuzz_replay STATIC ${PROJECT_SOURCE_DIR}/tools/fuzz_replay.cc)
+target_link_libraries(fuzz_replay PRIVATE weir_options)
+
+# Headers that most sources include, parsed once: half of a debug build's time. Not for release,
+# so that a source that leans on one it does not include is found out there.
+if(WEIR_PRECOMPILE)
+  set(common <algorithm> <array> <atomic> <charconv> <chrono> <cstdint> <cstdlib> <cstring>
+    <filesystem> <fstream> <functional> <limits> <map> <memory> <optional> <set> <span> <string>
+    <string_view> <thread> <utility> <vector> <fmt/format.h>)
+  set(empty ${PROJECT_BINARY_DIR}/precompiled.cc)
+  file(CONFIGURE OUTPUT ${empty} CONTENT "int main() {}\n")
+  add_library(weir_precompiled STATIC ${empty})
+  target_link_libraries(weir_precompiled PRIVATE weir_options fmt::fmt)
+  target_precompile_headers(weir_precompiled PRIVATE ${common})
+  add_executable(weir_precompiled_tests ${empty})
+  target_link_libraries(weir_precompiled_tests PRIVATE weir_options fmt::fmt GTest::gtest_main)
+  target_precompile_headers(weir_precompiled_tests PRIVATE ${common} <gtest/gtest.h>)
 endif()

@@ -106,6 +106,20 @@ def check_lists(root: Path):
             yield path.relative_to(root).as_posix(), 1, "unlisted", f"no corpus in {corpus.relative_to(root)}"
 
 
+def check_own_headers(root: Path):
+    """A source includes its own header first, which shows that the header stands alone: the build
+    compiles alone only the headers without a source."""
+    for path in sorted((root / "src").rglob("*.cc")):
+        if not path.with_suffix(".h").exists():
+            continue
+        own = path.with_suffix(".h").relative_to(root / "src").as_posix()
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if line.startswith("#include"):
+                if line != f'#include "{own}"':
+                    yield path.relative_to(root).as_posix(), number, "own-header", f'include "{own}" first'
+                break
+
+
 def check_file(path: str, text: str, declared: dict[str, list[str]], fakes: dict[str, list[str]]):
     module = path.split("/")[1]
     is_test = path.endswith(TEST_ONLY_SUFFIXES)
@@ -142,7 +156,7 @@ def check_file(path: str, text: str, declared: dict[str, list[str]], fakes: dict
 def main(root: Path) -> int:
     declared = modules(root)
     fakes = {module: fakes_of(root, module) for module in declared}
-    findings = [*check_modules(root, declared), *check_lists(root)]
+    findings = [*check_modules(root, declared), *check_lists(root), *check_own_headers(root)]
     for path in sorted(p for p in (root / "src").rglob("*") if p.suffix in (".h", ".cc")):
         name = path.relative_to(root).as_posix()
         findings += [(name, *finding) for finding in check_file(name, path.read_text(), declared, fakes)]

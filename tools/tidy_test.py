@@ -178,6 +178,11 @@ class TidyTest(unittest.TestCase):
                     "src/base/lock_contract.h": header},
                    ("src/base/lock.h", 1, "unlisted"))
 
+    def test_a_source_that_does_not_include_its_own_header_first(self):
+        self.check({"src/base/clock.cc": '// Time.\n#include <ctime>\n#include "base/clock.h"\n'},
+                   {"src/base/clock.cc": '// Time.\n#include "base/clock.h"\n#include <ctime>\n'},
+                   ("src/base/clock.cc", 2, "own-header"))
+
     def test_a_fuzzer_without_a_corpus(self):
         self.check({"tests/corpus/http/uri_fuzz/one": None}, {"tests/corpus/http/uri_fuzz/two": "/"},
                    ("src/http/uri_fuzz.cc", 1, "unlisted"))
