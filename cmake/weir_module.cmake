@@ -104,7 +104,7 @@ add_library(weir_options INTERFACE)
 target_compile_options(weir_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
   -Woverloaded-virtual -Wimplicit-fallthrough -Wcast-align -Wformat=2
-  -Wno-missing-field-initializers -pthread
+  -Wno-missing-field-initializers
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety;-Wno-gnu-statement-expression>
   $<$<BOOL:${WEIR_WERROR}>:-Werror>)
 target_compile_definitions(weir_options INTERFACE _GLIBCXX_ASSERTIONS
@@ -132,6 +132,7 @@ target_link_libraries(fuzz_replay PRIVATE weir_options)
 # Headers that most sources include, parsed once: half of a debug build's time. Not for release,
 # so that a source that leans on one it does not include is found out there.
 if(WEIR_PRECOMPILE)
+  target_compile_options(weir_options INTERFACE -pthread)  # For all, or the headers do not fit.
   set(common <algorithm> <array> <atomic> <charconv> <chrono> <cstdint> <cstdlib> <cstring>
     <filesystem> <fstream> <functional> <limits> <map> <memory> <optional> <set> <span> <string>
     <string_view> <thread> <utility> <vector> <fmt/format.h>)
