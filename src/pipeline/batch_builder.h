@@ -88,7 +88,7 @@ class BatchBuilder {
   stats::Accounted& accounted_today() { return day_of(today_).accounted; }
 
   PathBook& path_book_;
-  const stats::SeededHash hash_;
+  const codec::SeededHash hash_;
   TemplateCache templates_;
   std::vector<uint32_t> slots_;  // Open addressing; 0: free, else index into groups_ plus 1.
   std::vector<Group> groups_;

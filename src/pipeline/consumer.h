@@ -66,7 +66,7 @@ struct ConsumerOptions {
   PathBook::Limits paths;
   std::shared_ptr<const codec::PathTemplates> templates;  // Null: paths are counted as they come.
   SnapshotSchedule::Rules snapshots;
-  uint64_t hash_seed = 0;  // Must not be known outside: see stats/seeded_hash.h.
+  uint64_t hash_seed = 0;  // Must not be known outside: see codec/seeded_hash.h.
 };
 
 // What an operator wants done with dead letters.

@@ -21,7 +21,7 @@
 #include <unordered_set>
 
 #include "base/result.h"
-#include "stats/seeded_hash.h"
+#include "codec/seeded_hash.h"
 #include "stats/stats.h"
 
 namespace weir::pipeline {
@@ -67,7 +67,7 @@ class PathBook {
 
   stats::Stats& stats_;
   Limits limits_;
-  const stats::SeededHash hash_;
+  const codec::SeededHash hash_;
   std::array<Hour, kHoursMax> hours_;
   uint64_t uses_ = 0;
 };

@@ -34,7 +34,7 @@ class TemplateCache {
   }
 
   // The template of `path`: `path` itself (the same bytes in memory) where nothing is replaced,
-  // else valid until the next call. `hash` is the path's, by a stats::SeededHash.
+  // else valid until the next call. `hash` is the path's, by a codec::SeededHash.
   std::string_view of(std::string_view path, uint64_t hash) {
     if (templates_ == nullptr) return path;
     if (places_.empty()) return templates_->of(path, scratch_);

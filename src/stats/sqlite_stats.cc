@@ -41,9 +41,11 @@ sqlite::Schema schema() {
 }
 
 SqliteStats::SqliteStats(Database& database, uint64_t hash_seed, Accumulator::Limits limits)
-    : database_(database), path_numbers_(0, SeededHash{hash_seed}), accumulator_(*this, limits) {
+    : database_(database),
+      path_numbers_(0, codec::SeededHash{hash_seed}),
+      accumulator_(*this, limits) {
   for (Numbers& words : words_)
-    words = Numbers(0, SeededHash{hash_seed});
+    words = Numbers(0, codec::SeededHash{hash_seed});
 }
 
 SqliteStats::~SqliteStats() = default;

@@ -10,7 +10,7 @@
 
 #include "sqlite/database.h"
 #include "stats/accumulator.h"
-#include "stats/seeded_hash.h"
+#include "codec/seeded_hash.h"
 #include "stats/stats.h"
 
 namespace weir::stats {
@@ -34,7 +34,7 @@ class SqliteStats final : public Stats, private DerivedSource {
   // Pages in the write-ahead log that make it worth copying them into the file: 16 MiB.
   static constexpr int64_t kCheckpointPages = 4096;
 
-  // `hash_seed` must not be known outside (see seeded_hash.h).
+  // `hash_seed` must not be known outside (see).
   SqliteStats(sqlite::Database& database, uint64_t hash_seed, Accumulator::Limits limits = {});
   ~SqliteStats() override;
 
@@ -69,7 +69,7 @@ class SqliteStats final : public Stats, private DerivedSource {
   uint64_t corrupt_sketches() const { return corrupt_sketches_; }
 
  private:
-  using Numbers = std::unordered_map<std::string, int64_t, SeededHash, std::equal_to<>>;
+  using Numbers = std::unordered_map<std::string, int64_t, codec::SeededHash, std::equal_to<>>;
   // Indices of kWordsMax and words_; stored, never renumbered.
   static constexpr size_t kMethodWord = 0;
   static constexpr size_t kUserAgentWord = 1;

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace weir::stats {
+namespace weir::codec {
 
 struct SeededHash {
   using is_transparent = void;
@@ -29,7 +29,7 @@ struct SeededHash {
     }
     uint64_t tail = 0;
     if (left > 0) std::memcpy(&tail, at, left);
-    return fold(tail ^ kPrime3, hash ^ seed ^ kPrime2);
+    return fold(fold(tail ^ kPrime3, hash ^ kPrime2) ^ kPrime1, seed ^ kPrime3);
   }
 
  private:
@@ -49,4 +49,4 @@ struct SeededHash {
   }
 };
 
-}  // namespace weir::stats
+}  // namespace weir::codec

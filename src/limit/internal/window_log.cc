@@ -1,0 +1,257 @@
+#include "limit/internal/window_log.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace weir::limit {
+namespace {
+
+constexpr uint64_t kTicksMax = uint64_t{1} << 30U;
+constexpr uint64_t kParts = 128;
+constexpr size_t kRunsMax = 2 * kParts;  // Plain: kExactRequestsMax; paired: kParts and a few.
+
+uint64_t divided_up(uint64_t a, uint64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Ticks since `time` at a moment; negative for a time that was rounded up beyond it.
+int64_t age(uint32_t time, uint64_t now_us, const Scale& scale) {
+  return static_cast<int32_t>(static_cast<uint32_t>(now_us / scale.tick_us) - time);
+}
+
+// The end of the part of a window in which a tick lies.
+uint32_t part_end(uint64_t tick, const Scale& scale) {
+  return static_cast<uint32_t>((tick / scale.part_ticks + 1) * scale.part_ticks - 1);
+}
+
+}  // namespace
+
+uint32_t ChunkPool::take() {
+  uint32_t taken = Chunk::kNone;
+  if (free_ != Chunk::kNone) {
+    taken = free_;
+    free_ = chunks_[taken].next;
+  } else if (untouched_ < chunks_.size()) {
+    taken = untouched_++;
+  }
+  if (taken != Chunk::kNone) chunks_[taken].next = Chunk::kNone;
+  return taken;
+}
+
+void ChunkPool::give(uint32_t one) {
+  chunks_[one].next = free_;
+  free_ = one;
+}
+
+Scale::Scale(std::chrono::seconds window) {
+  const auto window_us = static_cast<uint64_t>(std::chrono::microseconds{window}.count());
+  tick_us = divided_up(window_us, kTicksMax);
+  window_ticks = divided_up(window_us, tick_us);
+  part_ticks = divided_up(window_ticks, kParts);
+  counts_us = (window_ticks + part_ticks + 1) * tick_us;
+}
+
+uint64_t LogView::prepare(const Limit& limit, uint64_t now_us) {
+  if (log_.window_s != limit.window.count()) clear();  // Another window: another measure.
+  log_.window_s = static_cast<uint32_t>(limit.window.count()) & 0xffffffU;
+  now_us = std::max<uint64_t>(now_us, log_.newest_us);
+  if (expired(now_us)) clear();
+  log_.window_s = static_cast<uint32_t>(limit.window.count()) & 0xffffffU;
+  const Scale scale{limit.window};
+  while (log_.words > 0 &&
+         age(front().time, now_us, scale) >= static_cast<int64_t>(scale.window_ticks))
+    pop();
+  if (limit.requests > kExactRequestsMax && log_.paired == 0) pair_up(scale);
+  if (log_.words == 0) log_.paired = limit.requests > kExactRequestsMax ? 1 : 0;
+  return now_us;
+}
+
+bool LogView::charge(const Limit& limit, uint64_t now_us) {
+  WEIR_ASSERT(has_room(limit));
+  const Scale scale{limit.window};
+  const uint64_t tick = divided_up(now_us, scale.tick_us);
+  log_.newest_us = now_us & 0xffff'ffff'ffffU;
+  log_.sum += 1;
+  if (log_.paired == 0) {
+    if (push({static_cast<uint32_t>(tick), 0})) return true;
+    pair_up(scale);
+  }
+  const uint32_t end = part_end(tick, scale);
+  if (log_.words > 0 && last_run()[0] == end) {
+    ++last_run()[1];
+    return true;
+  }
+  bool whole = true;
+  while (!push({end, 1})) {
+    whole = false;
+    round_off();
+  }
+  return whole;
+}
+
+Room LogView::room(const Limit& limit, uint64_t now_us) const {
+  const Scale scale{limit.window};
+  Room room;
+  room.remaining = limit.requests > log_.sum ? limit.requests - log_.sum : 0;
+  const auto until_left = [&](uint32_t time) {
+    const int64_t ticks = static_cast<int64_t>(scale.window_ticks) - age(time, now_us, scale);
+    return std::chrono::microseconds{ticks * static_cast<int64_t>(scale.tick_us)};
+  };
+  if (log_.words == 0) return room;
+  room.reset_after = until_left(*last_run());
+  if (room.remaining > 0) return room;
+  uint64_t to_leave = log_.sum - limit.requests + 1;
+  each([&](const Run& run) {
+    room.retry_after = until_left(run.time);
+    to_leave -= std::min<uint64_t>(to_leave, run.count);
+    return to_leave > 0;
+  });
+  return room;
+}
+
+bool LogView::expired(uint64_t now_us) const {
+  if (log_.words == 0) return true;
+  const Scale scale{std::chrono::seconds{log_.window_s}};
+  return now_us > log_.newest_us + scale.counts_us;
+}
+
+void LogView::clear() {
+  if (log_.chained != 0) {
+    for (uint32_t chunk = log_.own[0]; chunk != Chunk::kNone;) {
+      const uint32_t next = pool_.at(chunk).next;
+      pool_.give(chunk);
+      chunk = next;
+    }
+  }
+  log_ = WindowLog{};
+}
+
+LogView::Run LogView::front() const {
+  const uint32_t* words =
+      (log_.chained != 0 ? pool_.at(log_.own[0]).words.data() : log_.own.data()) + log_.head;
+  return {words[0], log_.paired != 0 ? words[1] : 1};
+}
+
+void LogView::pop() {
+  log_.sum -= front().count;
+  const size_t words = run_words();
+  log_.words -= words & 0xffffU;
+  log_.head = (log_.head + words) & 0x3fU;
+  if (log_.chained != 0 && (log_.head == Chunk::kWords || log_.words == 0)) {
+    const uint32_t first = log_.own[0];
+    log_.own[0] = pool_.at(first).next;
+    pool_.give(first);
+    log_.head = 0;
+    if (log_.own[0] == Chunk::kNone) log_.chained = 0;
+  }
+  if (log_.words == 0) log_.head = 0;
+}
+
+bool LogView::push(std::array<uint32_t, 2> words) {
+  const size_t count = run_words();
+  if (log_.chained == 0 && log_.words + count > WindowLog::kOwnWords) {
+    const uint32_t chunk = pool_.take();
+    if (chunk == Chunk::kNone) return false;
+    std::copy_n(log_.own.begin() + log_.head, log_.words, pool_.at(chunk).words.begin());
+    log_.own[0] = log_.own[1] = chunk;
+    log_.head = 0;
+    log_.chained = 1;
+  }
+  uint32_t* place = nullptr;
+  if (log_.chained != 0) {
+    const size_t used = end() % Chunk::kWords;
+    if (used == 0) {
+      const uint32_t chunk = pool_.take();
+      if (chunk == Chunk::kNone) return false;
+      pool_.at(log_.own[1]).next = chunk;
+      log_.own[1] = chunk;
+    }
+    place = pool_.at(log_.own[1]).words.data() + used;
+  } else {
+    if (end() + count > WindowLog::kOwnWords) {
+      std::copy_n(log_.own.begin() + log_.head, log_.words, log_.own.begin());
+      log_.head = 0;
+    }
+    place = log_.own.data() + end();
+  }
+  std::copy_n(words.begin(), count, place);
+  log_.words += count & 0xffffU;
+  return true;
+}
+
+uint32_t* LogView::last_run() const {
+  WEIR_ASSERT(log_.words > 0);
+  if (log_.chained == 0) return log_.own.data() + end() - run_words();
+  const size_t used = (end() - 1) % Chunk::kWords + 1;
+  return pool_.at(log_.own[1]).words.data() + used - run_words();
+}
+
+template <typename Visit>
+void LogView::each(Visit visit) const {
+  uint32_t chunk = log_.chained != 0 ? log_.own[0] : Chunk::kNone;
+  size_t at = log_.head;
+  for (size_t left = log_.words; left > 0; left -= run_words(), at += run_words()) {
+    if (chunk != Chunk::kNone && at == Chunk::kWords) {
+      chunk = pool_.at(chunk).next;
+      at = 0;
+    }
+    const uint32_t* words =
+        (chunk != Chunk::kNone ? pool_.at(chunk).words.data() : log_.own.data()) + at;
+    if (!visit(Run{words[0], log_.paired != 0 ? words[1] : 1})) return;
+  }
+}
+
+// A plain log has at most kExactRequestsMax words and its pairs no more words than twice that, but
+// times that fall into one part become one pair.
+void LogView::pair_up(const Scale& scale) {
+  std::array<Run, kExactRequestsMax> runs{};
+  size_t count = 0;
+  each([&](const Run& run) {
+    // A time modulo 2^32 is no whole time; its part is reckoned from the newest, a whole one.
+    const uint64_t newest = divided_up(log_.newest_us, scale.tick_us);
+    const auto before = static_cast<uint32_t>(static_cast<uint32_t>(newest) - run.time);
+    const uint32_t end = part_end(newest - before, scale);
+    if (count > 0 && runs[count - 1].time == end) {
+      runs[count - 1].count += 1;
+    } else {
+      runs[count++] = {end, 1};
+    }
+    return true;
+  });
+  const WindowLog before = log_;
+  clear();
+  log_.newest_us = before.newest_us;
+  log_.window_s = before.window_s;
+  log_.sum = before.sum;
+  log_.paired = 1;
+  for (size_t nth = 0; nth < count; ++nth) {
+    while (!push({runs[nth].time, runs[nth].count}))
+      round_off();
+  }
+}
+
+// Gives back every chunk but what the halves of the pairs need: each two become one with the later
+// time.
+void LogView::round_off() {
+  WEIR_ASSERT(log_.words >= 4);
+  std::array<Run, kRunsMax> runs{};
+  size_t count = 0;
+  each([&](const Run& run) {
+    WEIR_ASSERT(count / 2 < kRunsMax);
+    Run& into = runs[count / 2];
+    into = {run.time, into.count + run.count};
+    ++count;
+    return true;
+  });
+  const WindowLog before = log_;
+  clear();
+  log_.newest_us = before.newest_us;
+  log_.window_s = before.window_s;
+  log_.sum = before.sum;
+  log_.paired = 1;
+  for (size_t nth = 0; nth < (count + 1) / 2; ++nth)
+    WEIR_ASSERT(push({runs[nth].time, runs[nth].count}));
+}
+
+}  // namespace weir::limit

@@ -1,0 +1,113 @@
+#pragma once
+// What one entry of the limiter holds: when it admitted, oldest first, in 32-bit words.
+//
+//   plain:  time, time, time …            each request has its own; up to kExactRequestsMax
+//   paired: time, count, time, count …    times rounded up to the end of a window's 128th part
+//
+// Eight words lie in the entry itself; more than eight in chunks of the stripe's pool, chained. A
+// time is a Scale's ticks modulo 2^32. It counts for as long as its age is under a window, so a
+// time that is rounded up counts too long, never too short.
+//
+// Threading of all this: whoever holds the stripe's lock.
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/striped_table.h"
+#include "limit/limiter.h"
+
+namespace weir::limit {
+
+struct Chunk {
+  static constexpr size_t kWords = 14;  // Even: no pair lies in two chunks.
+  static constexpr uint32_t kNone = 0;
+  uint32_t next;
+  uint32_t unused;
+  std::array<uint32_t, kWords> words;
+};
+static_assert(sizeof(Chunk) == 64);
+
+// The chunks of one stripe, numbered from 1.
+// Threading: one thread at a time.
+class ChunkPool {
+ public:
+  explicit ChunkPool(size_t chunks) : chunks_(chunks + 1) {}
+
+  uint32_t take();  // Chunk::kNone: there is none left.
+  void give(uint32_t one);
+  Chunk& at(uint32_t number) { return chunks_[number]; }
+
+ private:
+  base::ZeroedArray<Chunk> chunks_;
+  uint32_t untouched_ = 1;
+  uint32_t free_ = Chunk::kNone;
+};
+
+// How a window is measured.
+struct Scale {
+  explicit Scale(std::chrono::seconds window);
+
+  uint64_t tick_us;       // 1 for windows up to 2^30 us.
+  uint64_t window_ticks;  // Rounded up; up to 2^30 and a few.
+  uint64_t part_ticks;    // Of a 128th, rounded up.
+  uint64_t counts_us;     // How long a request can count at the most.
+};
+
+// Zero bytes are an empty log.
+struct WindowLog {
+  static constexpr size_t kOwnWords = 8;
+
+  uint64_t newest_us : 48;  // Time of the newest request; 2^48 us are 8.9 years.
+  uint64_t words : 16;      // In use.
+  uint32_t sum;             // Requests that count.
+  uint32_t window_s : 24;
+  uint32_t head : 6;  // Words in front that are used up, in the entry or in the first chunk.
+  uint32_t paired : 1;
+  uint32_t chained : 1;  // own[0] is the first chunk, own[1] the last.
+  std::array<uint32_t, kOwnWords> own;
+};
+static_assert(sizeof(WindowLog) == 48);
+
+// One entry, seen with its stripe's chunks.
+// Threading: one thread at a time.
+class LogView {
+ public:
+  LogView(WindowLog& log, ChunkPool& pool) : log_(log), pool_(pool) {}
+
+  // Brings the entry to `now_us` and makes it fit for the limit: what is too old is dropped. All
+  // others require this first. Returns the time that holds: the later of now_us and the newest.
+  uint64_t prepare(const Limit& limit, uint64_t now_us);
+  bool has_room(const Limit& limit) const { return log_.sum < limit.requests; }
+  // Requires has_room(). False: the log was rounded for want of chunks.
+  bool charge(const Limit& limit, uint64_t now_us);
+  Room room(const Limit& limit, uint64_t now_us) const;
+
+  // Nothing here counts any more.
+  bool expired(uint64_t now_us) const;
+  void clear();
+
+ private:
+  struct Run {
+    uint32_t time;
+    uint32_t count;
+  };
+
+  size_t end() const { return size_t{log_.head} + size_t{log_.words}; }
+  size_t run_words() const { return log_.paired != 0 ? 2 : 1; }
+  Run front() const;
+  void pop();
+  bool push(std::array<uint32_t, 2> words);  // False: no chunk.
+  uint32_t* last_run() const;                // Its words. Requires one.
+  // Calls visit(run) from the oldest on until it says false.
+  template <typename Visit>
+  void each(Visit visit) const;
+  void pair_up(const Scale& scale);
+  void round_off();
+
+  WindowLog& log_;
+  ChunkPool& pool_;
+};
+
+}  // namespace weir::limit

@@ -1,0 +1,189 @@
+#include "limit/limiter.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/assert.h"
+#include "codec/seeded_hash.h"
+#include "limit/internal/window_log.h"
+
+namespace weir::limit {
+namespace {
+
+constexpr size_t kSharedEntries = 16;  // In each stripe.
+
+// What a stripe has beside its places.
+// Threading: whoever holds the stripe's lock.
+struct StripeExtra {
+  explicit StripeExtra(size_t chunks) : pool(chunks) {}
+
+  struct Shared {
+    uint64_t group = 0;
+    WindowLog log{};
+  };
+
+  ChunkPool pool;
+  std::array<Shared, kSharedEntries> shared{};
+  uint64_t shared_requests = 0;
+  uint64_t rounded_logs = 0;
+};
+
+using Table = base::StripedTable<WindowLog, StripeExtra>;
+
+struct Entry {
+  WindowLog* log = nullptr;
+  bool is_shared = false;
+};
+
+// Finds or makes the entries of one request's charges.
+// Threading: one thread at a time.
+class Finder {
+ public:
+  explicit Finder(uint64_t now_us) : now_us_(now_us) {}
+
+  Entry entry_of(Table::Stripe& stripe, const base::TableKey& key) {
+    Entry entry{.log = stripe.find(key)};
+    if (entry.log == nullptr) {
+      entry.log = stripe.insert(key, [&](WindowLog& log) { return vacate(log, stripe.extra); });
+    }
+    if (entry.log == nullptr) entry = {shared_entry(stripe.extra, key.group), true};
+    found_[count_++] = entry.log;
+    return entry;
+  }
+
+ private:
+  // True: nothing there counts, and it is clear. What this request found stays, though it is empty.
+  bool vacate(WindowLog& log, StripeExtra& extra) {
+    LogView view{log, extra.pool};
+    if (std::find(found_.begin(), found_.end(), &log) != found_.end()) return false;
+    if (!view.expired(now_us_)) return false;
+    view.clear();
+    return true;
+  }
+
+  WindowLog* shared_entry(StripeExtra& extra, uint64_t group) {
+    for (StripeExtra::Shared& shared : extra.shared)
+      if (shared.group == group) return &shared.log;
+    for (StripeExtra::Shared& shared : extra.shared) {
+      if (!vacate(shared.log, extra)) continue;
+      shared.group = group;
+      return &shared.log;
+    }
+    return nullptr;
+  }
+
+  const uint64_t now_us_;
+  std::array<const WindowLog*, Limiter::kChargesMax> found_{};
+  size_t count_ = 0;
+};
+
+uint64_t us_of(base::Monotonic now) {
+  const auto since = std::chrono::floor<std::chrono::microseconds>(now.time_since_epoch());
+  return static_cast<uint64_t>(since.count());
+}
+
+std::string_view masked(std::array<char, 16>& into, std::span<const uint8_t, 16> address,
+                        size_t bits) {
+  for (size_t byte = 0; byte < into.size(); ++byte) {
+    const size_t kept = std::clamp<size_t>(bits > byte * 8 ? bits - byte * 8 : 0, 0, 8);
+    into[byte] = static_cast<char>(address[byte] & (0xff00U >> kept));
+  }
+  return {into.data(), into.size()};
+}
+
+bool is_ipv4(std::span<const uint8_t, 16> address) {
+  constexpr std::array<uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return std::equal(kMapped.begin(), kMapped.end(), address.begin());
+}
+
+}  // namespace
+
+struct Limiter::Stripes {
+  Stripes(size_t places, size_t chunks_per_stripe) : table(places, chunks_per_stripe) {}
+  Table table;
+};
+
+Limiter::Limiter(size_t clients_max, uint64_t seed)
+    : seed_(seed),
+      // A fifth of the places free, so that two full buckets are rare.
+      stripes_(std::make_unique<Stripes>(clients_max + clients_max / 4,
+                                         clients_max / 2 / Table::kStripes + 1)) {}
+
+Limiter::~Limiter() = default;
+
+base::TableKey Limiter::address_key(std::string_view rule_id, std::span<const uint8_t, 16> address,
+                                    uint8_t ipv6_bits) const {
+  WEIR_ASSERT(ipv6_bits >= 1 && ipv6_bits <= 128);
+  const bool v4 = is_ipv4(address);
+  const size_t bits = v4 ? 128 : ipv6_bits;
+  const size_t group_bits = v4 ? 96 + kIpv4PrefixBits : std::min<size_t>(bits, kIpv6PrefixBits);
+  const uint64_t rule = codec::SeededHash{seed_}(rule_id);
+  std::array<char, 16> bytes{};
+  return {.group = codec::SeededHash{rule}(masked(bytes, address, group_bits)),
+          .member = codec::SeededHash{~rule}(masked(bytes, address, bits))};
+}
+
+base::TableKey Limiter::value_key(std::string_view rule_id, std::string_view value) const {
+  const uint64_t rule = codec::SeededHash{seed_ + 1}(rule_id);
+  return {.group = codec::SeededHash{rule}(value), .member = codec::SeededHash{~rule}(value)};
+}
+
+Verdict Limiter::admit(std::span<const Charge> charges, base::Monotonic now,
+                       std::span<Room> rooms) {
+  WEIR_ASSERT(!charges.empty() && charges.size() <= kChargesMax && rooms.size() == charges.size());
+  std::array<base::TableKey, kChargesMax> keys{};
+  for (size_t nth = 0; nth < charges.size(); ++nth)
+    keys[nth] = charges[nth].key;
+  Table::Held held{stripes_->table, {keys.data(), charges.size()}};
+
+  Verdict verdict;
+  Finder finder{us_of(now)};
+  std::array<Entry, kChargesMax> entries{};
+  std::array<uint64_t, kChargesMax> times{};
+  for (size_t nth = charges.size(); nth-- > 0;) {
+    Table::Stripe& stripe = held.stripe(keys[nth]);
+    entries[nth] = finder.entry_of(stripe, keys[nth]);
+    if (entries[nth].log == nullptr) return {Answer::no_room, nth};
+    LogView view{*entries[nth].log, stripe.extra.pool};
+    times[nth] = view.prepare(charges[nth].limit, us_of(now));
+    if (!view.has_room(charges[nth].limit)) verdict = {Answer::refused, nth};
+  }
+  for (size_t nth = 0; nth < charges.size(); ++nth) {
+    StripeExtra& extra = held.stripe(keys[nth]).extra;
+    LogView view{*entries[nth].log, extra.pool};
+    if (verdict.answer == Answer::admitted) {
+      extra.rounded_logs += view.charge(charges[nth].limit, times[nth]) ? 0U : 1U;
+      extra.shared_requests += entries[nth].is_shared ? 1U : 0U;
+    }
+    rooms[nth] = view.room(charges[nth].limit, times[nth]);
+  }
+  return verdict;
+}
+
+Room Limiter::look(const Charge& charge, base::Monotonic now) {
+  Table::Held held{stripes_->table, {&charge.key, 1}};
+  Table::Stripe& stripe = held.stripe(charge.key);
+  WindowLog* log = stripe.find(charge.key);
+  if (log == nullptr) return {.remaining = charge.limit.requests};
+  LogView view{*log, stripe.extra.pool};
+  return view.room(charge.limit, view.prepare(charge.limit, us_of(now)));
+}
+
+void Limiter::reset(const base::TableKey& key) {
+  Table::Held held{stripes_->table, {&key, 1}};
+  Table::Stripe& stripe = held.stripe(key);
+  if (WindowLog* log = stripe.find(key)) LogView{*log, stripe.extra.pool}.clear();
+}
+
+Limiter::Counts Limiter::counts() {
+  Counts sum{.entries = stripes_->table.used()};
+  for (size_t index = 0; index < Table::kStripes; ++index) {
+    const base::TableKey key{.group = static_cast<uint64_t>(index) << 56U};
+    Table::Held held{stripes_->table, {&key, 1}};
+    sum.shared += held.stripe(key).extra.shared_requests;
+    sum.rounded += held.stripe(key).extra.rounded_logs;
+  }
+  return sum;
+}
+
+}  // namespace weir::limit

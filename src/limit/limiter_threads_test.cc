@@ -1,0 +1,85 @@
+#include <array>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+#include "limit/limiter.h"
+
+namespace weir::limit {
+namespace {
+
+// Goal: exact across loops. Method: eight threads ask for one hot client and for one of their own,
+// all or none, as fast as they can, in one window: exactly the hot limit is admitted, and every own
+// charge belongs to one of those.
+TEST(LimiterThreadsTest, AHotClientIsAdmittedExactlyItsLimitAndChargesAreAllOrNone) {
+  constexpr size_t kThreads = 8;
+  for (const uint32_t requests : {uint32_t{100}, uint32_t{5000}}) {
+    Limiter limiter{4096, requests};
+    const Limit hot{.requests = requests, .window = std::chrono::seconds{1000}};
+    const Limit own{.requests = kRequestsMax, .window = std::chrono::seconds{1000}};
+    std::array<uint64_t, kThreads> admitted{};
+    std::vector<std::thread> threads;
+    for (size_t nth = 0; nth < kThreads; ++nth) {
+      threads.emplace_back([&, nth] {
+        const std::string name(1, static_cast<char>('a' + nth));
+        std::array<Charge, 2> charges{Charge{limiter.value_key("hot", ""), hot},
+                                      Charge{limiter.value_key("own", name), own}};
+        if (nth % 2 == 0) std::swap(charges[0], charges[1]);  // No order makes them wait for ever.
+        std::array<Room, 2> rooms{};
+        for (int64_t round = 0; round < 4000; ++round) {
+          const base::Monotonic now{std::chrono::microseconds{1'000'000 + round}};
+          if (limiter.admit(charges, now, rooms).answer == Answer::admitted) ++admitted[nth];
+        }
+      });
+    }
+    for (std::thread& thread : threads)
+      thread.join();
+    uint64_t sum = 0;
+    for (size_t nth = 0; nth < kThreads; ++nth) {
+      sum += admitted[nth];
+      const std::string name(1, static_cast<char>('a' + nth));
+      const Room room = limiter.look({limiter.value_key("own", name), own},
+                                     base::Monotonic{std::chrono::seconds{2}});
+      EXPECT_EQ(kRequestsMax - room.remaining, admitted[nth]);
+    }
+    EXPECT_EQ(sum, requests);
+  }
+}
+
+// Goal: no torn entry, whatever threads do to one small table at once. Method: random clients,
+// limits and resets; every answer is one of three, and all room told is within the limit.
+TEST(LimiterThreadsTest, ASmallTableStandsThreadsThatChargeLookAndReset) {
+  Limiter limiter{256 * 8, 3};
+  std::atomic<bool> wrong{false};
+  std::vector<std::thread> threads;
+  for (uint64_t nth = 0; nth < 4; ++nth) {
+    threads.emplace_back([&, nth] {
+      base::Random random{nth + 1};
+      for (int64_t round = 0; round < 20'000; ++round) {
+        const std::string client{static_cast<char>('a' + random.below(20))};
+        const Limit limit{.requests = random.below(2) == 0 ? 40U : 400U,
+                          .window = std::chrono::seconds{1}};
+        const Charge charge{limiter.value_key("r", client), limit};
+        const base::Monotonic now{std::chrono::microseconds{1'000'000 + round * 20}};
+        Room room;
+        if (random.below(50) == 0) {
+          limiter.reset(charge.key);
+        } else if (random.below(4) == 0) {
+          room = limiter.look(charge, now);
+        } else {
+          limiter.admit({&charge, 1}, now, {&room, 1});
+        }
+        if (room.remaining > limit.requests) wrong = true;
+      }
+    });
+  }
+  for (std::thread& thread : threads)
+    thread.join();
+  EXPECT_FALSE(wrong);
+}
+
+}  // namespace
+}  // namespace weir::limit
