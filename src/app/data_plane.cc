@@ -14,12 +14,12 @@ namespace weir::app {
 
 DataPlane::DataLoop::DataLoop(std::unique_ptr<loop::Loop> home, const Options& options,
                               traffic::Recorder& recorder, const gateway::ClientIdentity& identity,
-                              gateway::NodeCounts& node_counts, net::ServerGroup& server_group,
+                              gateway::NodeShared& shared, net::ServerGroup& server_group,
                               uint32_t loop_index)
     : loop(std::move(home)),
       context(*loop),
       pool(context),
-      gateway(context, pool, recorder, identity, node_counts,
+      gateway(context, pool, recorder, identity, shared,
               {.node = options.node, .seed = options.seed + loop_index}),
       server(context, gateway, gateway, server_group, loop_index),
       group(server_group),
@@ -46,13 +46,13 @@ void DataPlane::DataLoop::apply(std::shared_ptr<const gateway::Snapshot> snapsho
 base::Result<std::unique_ptr<DataPlane>> DataPlane::create(
     Options options, base::Clock& clock, const std::vector<traffic::Recorder*>& recorders,
     const gateway::ClientIdentity& identity) {
-  std::unique_ptr<DataPlane> plane{new DataPlane};  // Private constructor.
+  std::unique_ptr<DataPlane> plane{new DataPlane{options}};  // Private constructor.
   plane->group_.loads = std::make_unique<net::ServerGroup::Load[]>(options.loops);
   for (uint32_t i = 0; i < options.loops; ++i) {
     auto home = loop::Loop::create(clock);
     if (!home.ok()) return home.error();
     plane->loops_.push_back(std::make_unique<DataLoop>(std::move(home).value(), options,
-                                                       *recorders[i], identity, plane->node_counts_,
+                                                       *recorders[i], identity, plane->shared_,
                                                        plane->group_, i));
     plane->group_.servers.push_back(&plane->loops_.back()->server);
   }

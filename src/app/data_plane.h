@@ -42,6 +42,7 @@ class DataPlane {
     uint32_t loops = 1;
     std::string node;
     uint64_t seed = 1;
+    size_t rate_limit_clients_max = 1'000'000;
     // Called on each loop's thread (before start(): on the caller's) when a snapshot comes into
     // force there. May be empty.
     std::function<void(uint32_t index, const config::Config&)> on_apply;
@@ -82,7 +83,7 @@ class DataPlane {
  private:
   struct DataLoop {
     DataLoop(std::unique_ptr<loop::Loop> home, const Options& options, traffic::Recorder& recorder,
-             const gateway::ClientIdentity& identity, gateway::NodeCounts& node_counts,
+             const gateway::ClientIdentity& identity, gateway::NodeShared& shared,
              net::ServerGroup& group, uint32_t index);
     void apply(std::shared_ptr<const gateway::Snapshot> snapshot);
 
@@ -97,13 +98,14 @@ class DataPlane {
     std::thread thread;
   };
 
-  DataPlane() = default;
+  explicit DataPlane(const Options& options)
+      : shared_(options.rate_limit_clients_max, options.seed) {}
   // Runs `function` on every loop and waits; true for those that ran it in time.
   std::vector<bool> on_all(std::function<void(DataLoop&, size_t)> function,
                            std::chrono::milliseconds patience);
 
   net::ServerGroup group_;
-  gateway::NodeCounts node_counts_;
+  gateway::NodeShared shared_;
   std::vector<std::unique_ptr<DataLoop>> loops_;
   bool running_ = false;
 };

@@ -151,6 +151,7 @@ bool Node::open_data_plane() {
       {.loops = loop_count_,
        .node = config_->server.node,
        .seed = os::secure_random_u64(),
+       .rate_limit_clients_max = config_->limits.rate_limit_clients_max,
        .on_apply = [this](uint32_t index,
                           const config::Config& config) { recording_->apply(index, config); }},
       clock_, recording_->recorders(), *recording_);

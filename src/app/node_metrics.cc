@@ -54,6 +54,11 @@ void Node::declare_loop_metrics() {
            [](const LoopCounts& c) { return c.gateway.upstream_failures; });
   of_loops("weir_retries_total", "Attempts after a first one.", Kind::counter,
            [](const LoopCounts& c) { return c.gateway.retries; });
+  of_loops("weir_rate_limited_total", "Requests refused by a rate limit.", Kind::counter,
+           [](const LoopCounts& c) { return c.gateway.rate_limited; });
+  of_loops("weir_rate_limit_unchecked_total",
+           "Requests admitted because the limiter had no place left to count them in.",
+           Kind::counter, [](const LoopCounts& c) { return c.gateway.rate_limit_unchecked; });
 }
 
 void Node::declare_stall_metrics() {

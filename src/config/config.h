@@ -74,6 +74,18 @@ struct Cors {
   bool operator==(const Cors&) const = default;
 };
 
+enum class LimitPer : uint8_t { client, route };
+
+// Never more than `limit` requests in any `window` (limit/limiter.h).
+struct RateLimit {
+  bool enabled = false;
+  uint32_t limit = 100;
+  std::chrono::seconds window{60};
+  LimitPer per = LimitPer::client;
+  uint8_t ipv6_prefix_bits = 64;  // An IPv6 client is a network of this size.
+  bool operator==(const RateLimit&) const = default;
+};
+
 struct HealthCheck {
   std::string path;  // Empty: no active probes.
   milliseconds interval{5000};
@@ -133,6 +145,7 @@ struct Route {
   bool proxy_headers = false;  // The founding system's x-proxy-* response headers.
   Redirect redirect;
   Cors cors;
+  RateLimit rate_limit;
   uint64_t body_max_bytes = 100ULL * 1024 * 1024;
   std::vector<std::string> upgrade;  // Only "websocket".
   BuiltIn built_in = BuiltIn::none;  // Never from a configuration: see gateway/endpoint_table.h.
@@ -161,6 +174,7 @@ struct Limits {
   uint32_t upstream_idle_max = 128;          // Idle connections kept per endpoint and loop.
   milliseconds upstream_idle_timeout{55000};
   uint32_t retry_budget_percent = 20;
+  uint32_t rate_limit_clients_max = 1'000'000;  // Of the node; beyond, strangers share limits.
   bool operator==(const Limits&) const = default;
 };
 

@@ -136,6 +136,10 @@ request_headers = {set = {B = "2", A = "1"}, add = {C = ["x", "y"], D = "z"}, re
 origins = ["https://app.example.com", "null"]
 credentials = true
 max_age = 5
+[routes.rate_limit]
+limit = 7
+window = 90
+per = "route"
 )");
   ASSERT_EQ(config.routes.size(), 1U);
   const Route& route = config.routes[0];
@@ -160,6 +164,10 @@ max_age = 5
   EXPECT_EQ(route.request_headers.add, (Pairs{{"C", "x"}, {"C", "y"}, {"D", "z"}}));
   EXPECT_TRUE(route.cors.enabled) << "the table switches it on";
   EXPECT_EQ(route.cors.max_age, std::chrono::seconds{5});
+  EXPECT_EQ(route.rate_limit, (RateLimit{.enabled = true,
+                                         .limit = 7,
+                                         .window = std::chrono::seconds{90},
+                                         .per = LimitPer::route}));
 }
 
 TEST(LoadTest, CorsTableMaySayThatItIsOff) {

@@ -83,6 +83,7 @@ void Exchange::start(net::ServerStream& server, net::ClientConnection& connectio
   state_ = State::asking;
   recorded_ = body_done_ = true;
   committed_ = head_request_ = idempotent_ = body_overflowed_ = fresh_only_ = false;
+  rate_checked_ = rate_refused_ = false;
   counted_retrying_ = counted_tunnel_ = interim_continue_ = interim_passed_ = false;
   waiting_since_ = {};
   arrived_at_ = context.loop.wall();
@@ -146,7 +147,9 @@ void Exchange::run_stages(const http::RequestHead& head) {
   if (answer_preflight(head)) return;
   if (answer_redirect()) return;
   if (answer_built_in()) return;
-  // Authenticate, then rate limit, then cache.
+  // Authenticate.
+  if (!limit_rate()) return;
+  // Cache.
   if (head.body == http::BodyKind::length && head.content_length > route_->body_max_bytes) {
     return refuse(kBodyTooLarge);
   }
@@ -212,6 +215,29 @@ void Exchange::identify(const config::IpAddress& client) {
       full.view().copy(connection_->client_ip.data(), connection_->client_ip.size()));
   connection_->recorded_ip_bytes = static_cast<uint8_t>(
       kept.view().copy(connection_->recorded_ip.data(), connection_->recorded_ip.size()));
+}
+
+// Fails open: where the limiter has no place left to count in, the request goes on, counted.
+bool Exchange::limit_rate() {
+  const config::RateLimit& rule = route_->rate_limit;
+  if (!rule.enabled) return true;
+  limit::Limiter& limiter = gateway_.shared_.limiter;
+  const limit::Charge charge{
+      rule.per == config::LimitPer::route
+          ? limiter.value_key(route_->id, {})
+          : limiter.address_key(route_->id, connection_->hashed_ip.bytes, rule.ipv6_prefix_bits),
+      {.requests = rule.limit, .window = rule.window}};
+  const limit::Verdict verdict = limiter.admit({&charge, 1}, arrived_, {&room_, 1});
+  rate_checked_ = verdict.answer != limit::Answer::no_room;
+  if (!rate_checked_) ++gateway_.counts_.rate_limit_unchecked;
+  rate_refused_ = verdict.answer == limit::Answer::refused;
+  if (!rate_refused_) return true;
+  ++gateway_.counts_.rate_limited;
+  std::string& body = gateway_.text_scratch_;
+  body.clear();
+  append_rate_limit_body(body, rate_limit_state(), request_id_);
+  respond_json(429, body);
+  return false;
 }
 
 bool Exchange::match_route(const http::RequestHead& head) {
@@ -327,7 +353,7 @@ void Exchange::end() {
   stop_waiting();
   if (client_ != nullptr) std::exchange(client_, nullptr)->cancel();
   if (counted_retrying_) --gateway_.retrying_;
-  if (counted_tunnel_) gateway_.node_counts_.tunnels.fetch_sub(1, std::memory_order_relaxed);
+  if (counted_tunnel_) gateway_.shared_.tunnels.fetch_sub(1, std::memory_order_relaxed);
   if (recorded_ && active_->snapshot->config.stats.record) gateway_.recorder_.answered();
   body_.clear();
   trailers_.reset(0);

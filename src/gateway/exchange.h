@@ -20,6 +20,7 @@
 #include "gateway/failure.h"
 #include "gateway/gateway.h"
 #include "gateway/headers.h"
+#include "gateway/rate_limit_fields.h"
 #include "net/byte_queue.h"
 #include "net/exchange_stream.h"
 #include "traffic/event.h"
@@ -56,6 +57,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   bool answer_redirect();
   bool answer_built_in();
   bool answer_preflight(const http::RequestHead& head);
+  bool limit_rate();
   void copy_request(const http::RequestHead& head);
 
   // Towards the upstream.
@@ -75,6 +77,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   void respond_json(int status, std::string_view body);
   void respond_fields(int status, http::Fields fields, std::string_view body);
   void add_cors(std::vector<http::Field>& fields) const;
+  RateLimitState rate_limit_state() const;
   void cut(traffic::Outcome outcome);
   void touch_tunnel();
   void arm_deadline();
@@ -120,6 +123,8 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   bool fresh_only_ = false;       // The next attempt takes a new connection.
   bool counted_retrying_ = false;
   bool counted_tunnel_ = false;
+  bool rate_checked_ = false;  // room_ is told to the client.
+  bool rate_refused_ = false;
   bool interim_continue_ = false;  // The client waits for a 100.
   bool interim_passed_ = false;    // A 1xx went to the client: no retry any more.
 
@@ -140,6 +145,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   traffic::Outcome outcome_ = traffic::Outcome::refused;
   uint64_t upstream_us_ = 0;
   uint64_t body_bytes_ = 0;
+  limit::Room room_;  // Of the route's rate limit.
   http::BodyKind body_kind_ = http::BodyKind::none;
   uint64_t content_length_ = 0;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <optional>
 #include <string>
 
 #include <fmt/format.h>
@@ -41,6 +42,14 @@ bool Exchange::answer_built_in() {
   outcome_ = Outcome::complete;
   respond_json(200, body);
   return true;
+}
+
+RateLimitState Exchange::rate_limit_state() const {
+  return {.rule = route_->rate_limit,
+          .room = room_,
+          .refused = rate_refused_,
+          .client_ip = connection_->client_ip_text(),
+          .now = gateway_.context_.loop.wall()};
 }
 
 // ---- CORS ----
@@ -142,8 +151,8 @@ void Exchange::respond_json(int status, std::string_view body) {
 
 void Exchange::respond_fields(int status, http::Fields fields, std::string_view body) {
   WEIR_ASSERT(client_ == nullptr);
-  std::array<http::Field, 16> all;  // A preflight's six, and ours.
-  WEIR_ASSERT(fields.size() + 4 <= all.size());
+  std::array<http::Field, 16> all;  // A preflight's six, the rate limit's eight, and ours.
+  WEIR_ASSERT(fields.size() + 4 + (rate_checked_ ? RateLimitFields::kCountMax : 0) <= all.size());
   size_t count = 0;
   for (const http::Field& field : fields)
     all[count++] = field;
@@ -153,6 +162,10 @@ void Exchange::respond_fields(int status, http::Fields fields, std::string_view 
   if (status == 503)
     all[count++] = {http::text(FieldName::retry_after), "1", FieldName::retry_after};
   if (status == 405) all[count++] = {http::text(FieldName::allow), kAllowed, FieldName::allow};
+  std::optional<RateLimitFields> rate_limit;
+  if (rate_checked_) rate_limit.emplace(rate_limit_state());
+  for (const http::Field& field : rate_limit ? rate_limit->fields() : http::Fields{})
+    all[count++] = field;
   status_ = status;
   state_ = State::answered;
   const bool has_body = !head_request_ && status != 204 && status != 304;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "gateway/exchange.h"
@@ -214,6 +215,14 @@ void Exchange::on_response(const http::ResponseHead& head) {
     add_cors(fields);
   }
   if (route_->proxy_headers) add_proxy_fields(fields);
+  std::optional<RateLimitFields> rate_limit;
+  if (rate_checked_) {
+    std::erase_if(fields,
+                  [](const http::Field& field) { return RateLimitFields::replaces(field.name); });
+    rate_limit.emplace(rate_limit_state());
+    for (const http::Field& field : rate_limit->fields())
+      fields.push_back(field);
+  }
   net::ResponseStart start;
   start.status = head.status;
   start.reason = head.reason;
@@ -223,9 +232,8 @@ void Exchange::on_response(const http::ResponseHead& head) {
                     head.status != 204 && head.status != 304);
   if (head.has_content_length) start.content_length = head.content_length;
   if (head.status == 101) {
-    if (gateway_.node_counts_.tunnels.fetch_add(1, std::memory_order_relaxed) >=
-        gateway_.tunnels_max_) {
-      gateway_.node_counts_.tunnels.fetch_sub(1, std::memory_order_relaxed);
+    if (gateway_.shared_.tunnels.fetch_add(1, std::memory_order_relaxed) >= gateway_.tunnels_max_) {
+      gateway_.shared_.tunnels.fetch_sub(1, std::memory_order_relaxed);
       std::exchange(client_, nullptr)->cancel();
       return refuse(kTooManyTunnels);
     }

@@ -8,12 +8,12 @@
 namespace weir::gateway {
 
 Gateway::Gateway(net::LoopContext& context, net::UpstreamPool& pool, traffic::Recorder& recorder,
-                 const ClientIdentity& identity, NodeCounts& node_counts, Options options)
+                 const ClientIdentity& identity, NodeShared& shared, Options options)
     : context_(context),
       pool_(pool),
       recorder_(recorder),
       identity_(identity),
-      node_counts_(node_counts),
+      shared_(shared),
       options_(std::move(options)),
       random_(options_.seed) {}
 

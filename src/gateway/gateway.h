@@ -4,7 +4,7 @@
 //
 // The stages, in this order (design 5.4); those in brackets have their place here and arrive later:
 //   collect (wraps all that follows) → match the route → [IP rules] → [geographic rules] →
-//   no route: 404 → CORS preflight → [authenticate] → [rate limit] → [cache] → upstream
+//   no route: 404 → CORS preflight → [authenticate] → rate limit → [cache] → upstream
 // gateway/exchange.cc shows them as code.
 
 #include <array>
@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "gateway/snapshot.h"
 #include "http/writer.h"
+#include "limit/limiter.h"
 #include "net/exchange_stream.h"
 #include "net/loop_context.h"
 #include "net/server.h"
@@ -36,9 +37,13 @@ class ClientIdentity {
 };
 
 // What the loops of a node share.
-// Threading: any thread; relaxed atomics, each a count of its own.
-struct NodeCounts {
-  std::atomic<uint32_t> tunnels{0};
+// Threading: any thread.
+struct NodeShared {
+  NodeShared(size_t rate_limit_clients_max, uint64_t seed)
+      : limiter(rate_limit_clients_max, seed) {}
+
+  std::atomic<uint32_t> tunnels{0};  // Relaxed: a count, nothing hangs on it.
+  limit::Limiter limiter;
 };
 
 // Counted by one loop; read through metrics.
@@ -47,6 +52,8 @@ struct GatewayCounts {
   std::array<uint64_t, 6> responses_by_class{};  // By status / 100.
   uint64_t retries = 0;
   uint64_t upstream_failures = 0;
+  uint64_t rate_limited = 0;          // Refused.
+  uint64_t rate_limit_unchecked = 0;  // Admitted because the limiter had no room to count.
 };
 
 // Ownership: owns its exchanges; borrows everything given to the constructor.
@@ -62,7 +69,7 @@ class Gateway final : public net::ServerHandler, public net::ProxyTrust {
   };
 
   Gateway(net::LoopContext& context, net::UpstreamPool& pool, traffic::Recorder& recorder,
-          const ClientIdentity& identity, NodeCounts& node_counts, Options options);
+          const ClientIdentity& identity, NodeShared& shared, Options options);
   ~Gateway() override;
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
@@ -100,7 +107,7 @@ class Gateway final : public net::ServerHandler, public net::ProxyTrust {
   net::UpstreamPool& pool_;
   traffic::Recorder& recorder_;
   const ClientIdentity& identity_;
-  NodeCounts& node_counts_;
+  NodeShared& shared_;
   const Options options_;
   base::Random random_;
   http::DateCache date_;

@@ -373,7 +373,7 @@ TEST_P(GatewayTunnelTest, CarriesBytesBothWaysAndIsCommittedBeforeItsHead) {
   EXPECT_EQ(stream.head().status, 101);
   EXPECT_EQ(stream.head().upgrade, "websocket");
   EXPECT_EQ(rig.event(stream).outcome, Outcome::open_ended);
-  EXPECT_EQ(rig.node_counts.tunnels, 1U);
+  EXPECT_EQ(rig.shared.tunnels, 1U);
   stream.send("ping");
   rig.until([&] { return upstream().body() == "ping"; }, "the client's bytes");
   upstream().send("pong");
@@ -381,7 +381,7 @@ TEST_P(GatewayTunnelTest, CarriesBytesBothWaysAndIsCommittedBeforeItsHead) {
   upstream().close();
   rig.until_over(stream);
   EXPECT_EQ(stream.end(), End::complete);
-  EXPECT_EQ(rig.node_counts.tunnels, 0U);
+  EXPECT_EQ(rig.shared.tunnels, 0U);
 }
 
 TEST_P(GatewayTunnelTest, EndsWhenNothingMovesForLong) {
@@ -405,7 +405,7 @@ TEST_P(GatewayTunnelTest, RefusesOneOverTheLimitOfTheNode) {
   answer(stream, kSwitched);
   EXPECT_EQ(stream.head().status, 503);
   EXPECT_NE(stream.body().find("too_many_tunnels"), std::string::npos);
-  EXPECT_EQ(rig.node_counts.tunnels, 0U);
+  EXPECT_EQ(rig.shared.tunnels, 0U);
 }
 
 TEST_P(GatewayTunnelTest, SwitchThatNobodyAskedForIsABadAnswer) {

@@ -8,9 +8,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "codec/seeded_hash.h"
 #include "sqlite/database.h"
 #include "stats/accumulator.h"
-#include "codec/seeded_hash.h"
 #include "stats/stats.h"
 
 namespace weir::stats {

@@ -48,6 +48,9 @@ inline constexpr std::array<Choice<LogFormat>, 2> kLogFormats{
 inline constexpr std::array<Choice<AccessLogFormat>, 2> kAccessLogFormats{
     {{"json", AccessLogFormat::json}, {"combined", AccessLogFormat::combined}}};
 
+inline constexpr std::array<Choice<LimitPer>, 2> kLimitPers{
+    {{"client", LimitPer::client}, {"route", LimitPer::route}}};
+
 inline constexpr int64_t kKiB = 1024;
 inline constexpr int64_t kMiB = 1024 * kKiB;
 inline constexpr int64_t kGiB = 1024 * kMiB;
@@ -93,6 +96,9 @@ void describe_limits(V& v, L& l) {
   v.integer("upstream_idle_max", l.upstream_idle_max, Range{0, 65536});
   v.duration("upstream_idle_timeout", l.upstream_idle_timeout, Range{100, kDay});
   v.integer("retry_budget_percent", l.retry_budget_percent, Range{0, 100});
+  v.restart(true);
+  v.integer("rate_limit_clients_max", l.rate_limit_clients_max, Range{1000, 100'000'000});
+  v.restart(false);
 }
 
 template <typename V, typename J>
@@ -164,6 +170,16 @@ void describe_cors(V& v, C& c) {
   v.duration("max_age", c.max_age, Range{0, kDay});
 }
 
+template <typename V, typename L>
+void describe_rate_limit(V& v, L& l) {
+  v.present(l.enabled);  // As with cors.
+  v.boolean("enabled", l.enabled);
+  v.integer("limit", l.limit, Range{1, 1'000'000'000});
+  v.duration("window", l.window, Range{kSecond, 31 * kDay});
+  v.choice("per", l.per, kLimitPers);
+  v.integer("ipv6_prefix_bits", l.ipv6_prefix_bits, Range{1, 128});
+}
+
 template <typename V, typename H>
 void describe_header_rules(V& v, H& h) {
   v.pairs("set", h.set);
@@ -204,6 +220,7 @@ void describe_route(V& v, R& r) {
     v.text("location", r.redirect.location);
   });
   v.table("cors", [&] { describe_cors(v, r.cors); });
+  v.table("rate_limit", [&] { describe_rate_limit(v, r.rate_limit); });
 }
 
 // C is Config or const Config.

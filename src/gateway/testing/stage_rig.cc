@@ -37,7 +37,7 @@ StageRig::StageRig(Neighbour neighbour)
       neighbour_upstream_(*loop),
       recorder(timeline_),
       pool(context),
-      gateway(context, pool, recorder, identity_, node_counts, {.node = "node-1", .seed = 7}),
+      gateway(context, pool, recorder, identity_, shared, {.node = "node-1", .seed = 7}),
       connection(*loop, gateway, timeline_) {
   publish_with("");
   if (neighbour == Neighbour::busy) start_neighbour();

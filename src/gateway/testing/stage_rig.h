@@ -75,7 +75,7 @@ class StageRig {
 
  public:
   FakeRecorder recorder;
-  NodeCounts node_counts;
+  NodeShared shared{10'000, 5};
   net::UpstreamPool pool;
   Gateway gateway;
   MuxConnection connection;

@@ -1,0 +1,121 @@
+// The stage suite's rate limits: what is refused, what is told, what is recorded. What is admitted
+// when is limit/limiter_test.cc's.
+#include <gtest/gtest.h>
+
+#include "gateway/testing/stage_rig.h"
+
+namespace weir::gateway {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::End;
+using testing::MuxStream;
+using testing::Neighbour;
+using testing::StageRig;
+using traffic::Event;
+using traffic::Outcome;
+
+constexpr const char* kGet = "GET /kv/a HTTP/1.1\r\n\r\n";
+
+class GatewayRateLimitTest : public ::testing::TestWithParam<Neighbour> {
+ protected:
+  MuxStream& proxied(const std::string& fields = {}) {
+    MuxStream& stream = rig.connection.open(kGet);
+    rig.until(
+        [&] {
+          return rig.upstream.connection_count() == 1 &&
+                 rig.upstream.connection(0).head_count() > rig.upstream.connection(0).answered;
+        },
+        "the request");
+    ++rig.upstream.connection(0).answered;
+    rig.upstream.connection(0).send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + fields + "\r\n");
+    rig.until_over(stream);
+    EXPECT_EQ(stream.head().status, 200);
+    return stream;
+  }
+  // Answered by Weir at once.
+  MuxStream& refused(std::string_view head = kGet) {
+    MuxStream& stream = rig.connection.open(head);
+    EXPECT_EQ(stream.end(), End::complete);
+    EXPECT_EQ(stream.head().status, 429);
+    return stream;
+  }
+
+  StageRig rig{GetParam()};
+};
+
+INSTANTIATE_TEST_SUITE_P(, GatewayRateLimitTest,
+                         ::testing::Values(Neighbour::none, Neighbour::busy),
+                         [](const auto& which) {
+                           return which.param == Neighbour::none ? "Alone" : "Interleaved";
+                         });
+
+// A limited request became an empty 200 and was recorded as one (spec 17.1).
+TEST_P(GatewayRateLimitTest, TheRequestAfterTheLastIsRefusedWith429AndRecordedSo) {
+  rig.publish_with("rate_limit = {limit = 2, window = \"10s\"}");
+  EXPECT_EQ(proxied().head().field("X-RateLimit-Remaining"), "1");
+  rig.pass(milliseconds{2500});
+  EXPECT_EQ(proxied().head().field("X-RateLimit-Remaining"), "0");
+  const MuxStream& stream = refused();
+  EXPECT_EQ(stream.head().field("Retry-After"), "8");
+  EXPECT_EQ(stream.head().field("X-RateLimit-Limit"), "2");
+  EXPECT_EQ(stream.head().field("X-RateLimit-Remaining"), "0");
+  EXPECT_EQ(stream.head().field("X-RateLimit-Reset-Seconds"), "8");
+  EXPECT_EQ(stream.head().field("X-RateLimit-Reset"), "2025-10-15T00:00:10.000Z");
+  EXPECT_EQ(stream.head().field("RateLimit-Policy"), R"("default";q=2;w=10)");
+  EXPECT_EQ(stream.head().field("RateLimit"), R"("default";r=0;t=8)");
+  EXPECT_EQ(stream.body(),
+            R"({"error":"Rate limit exceeded","message":"Too many requests. Limit: 2 per 10)"
+            R"( seconds","retryAfter":8,"limit":2,"remaining":0,)"
+            R"("resetAt":"2025-10-15T00:00:10.000Z","code":"rate_limited","requestId":")" +
+                std::string{stream.head().field("X-Request-ID")} + "\"}");
+  const Event event = rig.event(stream);
+  EXPECT_EQ(event.status, 429);
+  EXPECT_EQ(event.outcome, Outcome::refused);
+  EXPECT_EQ(event.attempts, 0);
+  EXPECT_EQ(event.route_id, "kv");
+  EXPECT_EQ(event.bytes_out, stream.bytes_out());
+  EXPECT_EQ(rig.gateway.counts().rate_limited, 1U);
+  rig.pass(milliseconds{7500});
+  EXPECT_EQ(proxied().head().field("X-RateLimit-Remaining"), "0") << "one of two is free";
+  refused();
+}
+
+TEST_P(GatewayRateLimitTest, TellsOfTheLimitInPlaceOfTheUpstream) {
+  rig.publish_with("rate_limit = {limit = 5, window = \"1m\"}");
+  const MuxStream& stream =
+      proxied("X-RateLimit-Limit: 9\r\nratelimit: \"theirs\";r=9\r\nRetry-After: 3\r\n");
+  EXPECT_EQ(stream.head().field("X-RateLimit-Limit"), "5");
+  EXPECT_EQ(stream.head().field("X-RateLimit-Remaining"), "4");
+  EXPECT_EQ(stream.head().field("X-RateLimit-Client-IP"), "192.0.2.7");
+  EXPECT_EQ(stream.head().field("RateLimit"), R"("default";r=4;t=60)");
+  EXPECT_EQ(stream.head().field("Retry-After"), "3") << "of the upstream's own answer";
+}
+
+TEST_P(GatewayRateLimitTest, ARouteWithoutALimitSaysNothing) {
+  const MuxStream& stream = proxied("X-RateLimit-Limit: 9\r\n");
+  EXPECT_EQ(stream.head().field("X-RateLimit-Limit"), "9");
+  EXPECT_EQ(stream.head().field("RateLimit"), "(none)");
+  rig.publish_with("rate_limit = {enabled = false, limit = 1}");
+  proxied();
+  proxied();
+}
+
+TEST_P(GatewayRateLimitTest, AReloadKeepsWhatWasCountedAndTakesTheNewLimit) {
+  rig.publish_with("rate_limit = {limit = 1}");
+  proxied();
+  refused();
+  rig.publish_with("rate_limit = {limit = 2}");
+  EXPECT_EQ(proxied().head().field("X-RateLimit-Remaining"), "0");
+  refused();
+}
+
+TEST_P(GatewayRateLimitTest, AHeadIsRefusedWithoutABodyAndAnUploadBeforeItIsRead) {
+  rig.publish_with("rate_limit = {limit = 1, per = \"route\"}");
+  proxied();
+  EXPECT_EQ(refused("HEAD /kv/a HTTP/1.1\r\n\r\n").body(), "");
+  refused("POST /kv/a HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n");
+}
+
+}  // namespace
+}  // namespace weir::gateway

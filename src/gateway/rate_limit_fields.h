@@ -1,0 +1,57 @@
+#pragma once
+// What a response says of its route's rate limit:
+//
+//   X-RateLimit-Limit, -Remaining, -Client-IP      always (the founding system's, spec 5.1)
+//   RateLimit-Policy, RateLimit                    always (draft-ietf-httpapi-ratelimit-headers-10)
+//   X-RateLimit-Reset, -Reset-Seconds, Retry-After on a refusal: when one more would be admitted
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "http/field.h"
+#include "limit/limiter.h"
+
+namespace weir::gateway {
+
+struct RateLimitState {
+  const config::RateLimit& rule;
+  limit::Room room;
+  bool refused = false;
+  std::string_view client_ip;  // May be empty: unknown.
+  base::Wall now;
+
+  // Rounded up, so that whoever waits as long as told is admitted.
+  int64_t retry_after_s() const;
+};
+
+// Threading: one thread. The fields point into it.
+class RateLimitFields {
+ public:
+  static constexpr size_t kCountMax = 8;
+
+  explicit RateLimitFields(const RateLimitState& state);
+  http::Fields fields() const { return {fields_.data(), count_}; }
+  // Whether an upstream's field of this name would contradict ours.
+  static bool replaces(std::string_view name);
+
+ private:
+  template <typename... Arguments>
+  void add(std::string_view name, const char* format, const Arguments&... arguments);
+
+  std::array<char, 320> text_;
+  size_t used_ = 0;
+  std::array<http::Field, kCountMax> fields_{};
+  size_t count_ = 0;
+};
+
+// {"error":"Rate limit exceeded","message":"Too many requests. Limit: 100 per 60 seconds",
+// "retryAfter":12,"limit":100,"remaining":0,"resetAt":"…","code":"rate_limited","requestId":"…"}
+// The first six are the founding system's (spec 5.1).
+void append_rate_limit_body(std::string& out, const RateLimitState& state,
+                            std::string_view request_id);
+
+}  // namespace weir::gateway
