@@ -106,9 +106,7 @@ base::Result<ArchivedObject> Compaction::write(const std::vector<ArchivePart>& p
   };
   for (const ArchivePart& part : parts) {
     const ArchivedObject read = WEIR_TRY(read_archive(store_, part.key, add));
-    const bool proven =
-        read.rows == part.rows && read.digest == *part.digest && read.raw_sha256 == part.raw_sha256;
-    if (!proven) return kDisagrees;
+    if (!stats::is_recorded(part, read)) return kDisagrees;
   }
   const Lines written = WEIR_TRY(lines.finish());
   ArchivedObject object = WEIR_TRY(read_archive(store_, merged.key, {}));

@@ -48,11 +48,21 @@ ArchivePart part_of(const Statement& row) {
   return part;
 }
 
+base::Result<Statement> prepare_parts(Database& database, std::string_view which) {
+  return database.prepare(
+      fmt::format("SELECT {} FROM archive_parts WHERE {}", kPartColumns, which));
+}
+
+base::Result<std::vector<ArchivePart>> all_parts(Statement query) {
+  std::vector<ArchivePart> parts;
+  while (WEIR_TRY(query.step()))
+    parts.push_back(part_of(query));
+  return parts;
+}
+
 base::Result<std::optional<ArchivePart>> unfinished_part(Database& database) {
-  Statement query = WEIR_TRY(database.prepare(
-      fmt::format("SELECT {} FROM archive_parts WHERE state <> 'completed' ORDER BY day, part"
-                  " LIMIT 1",
-                  kPartColumns)));
+  Statement query =
+      WEIR_TRY(prepare_parts(database, "state <> 'completed' ORDER BY day, part LIMIT 1"));
   if (!WEIR_TRY(query.step())) return std::optional<ArchivePart>{};
   return std::optional<ArchivePart>{part_of(query)};
 }
@@ -190,6 +200,11 @@ base::Result<uint64_t> next_zone(Statement& zones, const ArchivePart& part, uint
 
 }  // namespace
 
+bool is_recorded(const ArchivePart& part, const ArchivedObject& object) {
+  return object.rows == part.rows && object.raw_sha256 == part.raw_sha256 &&
+         (!part.digest || object.digest == *part.digest);
+}
+
 std::string archive_key(int64_t day, int64_t part) {
   const std::string date = codec::iso_day(day);
   if (part == 1) return fmt::format("traffic-events/{}.jsonl.gz", date);
@@ -247,24 +262,22 @@ base::Status fail_part(Database& database, const ArchivePart& part, std::string_
 }
 
 base::Result<std::vector<ArchivePart>> parts_to_clean(Database& database) {
-  Statement query =
-      WEIR_TRY(database.prepare(fmt::format("SELECT {} FROM archive_parts WHERE state = 'completed'"
-                                            " AND cleaned_through < through_seq ORDER BY day, part",
-                                            kPartColumns)));
-  std::vector<ArchivePart> parts;
-  while (WEIR_TRY(query.step()))
-    parts.push_back(part_of(query));
-  return parts;
+  return all_parts(WEIR_TRY(prepare_parts(
+      database, "state = 'completed' AND cleaned_through < through_seq ORDER BY day, part")));
 }
 
 base::Result<std::vector<ArchivePart>> parts_of(Database& database, int64_t day) {
-  Statement query = WEIR_TRY(database.prepare(
-      fmt::format("SELECT {} FROM archive_parts WHERE day = ?1 ORDER BY part", kPartColumns)));
+  Statement query = WEIR_TRY(prepare_parts(database, "day = ?1 ORDER BY part"));
   query.bind(1, day);
-  std::vector<ArchivePart> parts;
-  while (WEIR_TRY(query.step()))
-    parts.push_back(part_of(query));
-  return parts;
+  return all_parts(std::move(query));
+}
+
+base::Result<std::vector<ArchivePart>> completed_parts(Database& database, const Days& days) {
+  Statement query = WEIR_TRY(prepare_parts(
+      database, "state = 'completed' AND day >= ?1 AND day <= ?2 ORDER BY day, part"));
+  query.bind(1, days.first);
+  query.bind(2, days.last);
+  return all_parts(std::move(query));
 }
 
 base::Result<ArchivePart> clean_slice(Database& database, const ArchivePart& part,

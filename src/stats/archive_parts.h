@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "codec/iso_time.h"
 #include "codec/sha256.h"
 #include "sqlite/database.h"
 #include "stats/stored_event.h"
@@ -44,6 +45,19 @@ struct ArchivePart {
   bool completed = false;
 };
 
+// Days that are looked at, both included (Unix days).
+struct Days {
+  // Beyond what an event's time stamp can tell, and far from overflow in milliseconds.
+  static constexpr int64_t kLeast = -110'000'000;
+  static constexpr int64_t kGreatest = 110'000'000;
+
+  int64_t first = kLeast;
+  int64_t last = kGreatest;
+
+  int64_t begin_ms() const { return first * codec::kMsPerDay; }
+  int64_t end_ms() const { return (last + 1) * codec::kMsPerDay; }
+};
+
 // What was written and read back.
 struct ArchivedObject {
   uint64_t rows = 0;
@@ -52,6 +66,9 @@ struct ArchivedObject {
   codec::Digest raw_sha256{};
   RowsDigest digest;
 };
+
+// Whether `object`, read back, is what was recorded of the completed part.
+bool is_recorded(const ArchivePart& part, const ArchivedObject& object);
 
 // `traffic-events/{date}.jsonl.gz`, then `.part2` and so on before `.jsonl.gz`.
 std::string archive_key(int64_t day, int64_t part);
@@ -72,6 +89,11 @@ base::Result<std::vector<ArchivePart>> parts_to_clean(sqlite::Database& database
 
 // All parts of a day, in order.
 base::Result<std::vector<ArchivePart>> parts_of(sqlite::Database& database, int64_t day);
+
+// Completed parts of these days, in the order of day and part. They are not deleted before their
+// rows are in another one (below), so a day's parts up to its last one hold all that was cleaned.
+base::Result<std::vector<ArchivePart>> completed_parts(sqlite::Database& database,
+                                                       const Days& days);
 
 // ---- Compaction: several parts of a day become one (pipeline/compaction.h) ----
 

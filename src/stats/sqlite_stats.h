@@ -26,8 +26,14 @@ sqlite::Schema schema();
 //   paths and kCachedPathBytesMax bytes of them, then starts anew from the database.
 class SqliteStats final : public Stats, private DerivedSource {
  public:
-  // Of method, user agent, route, country, city, colo, in this order.
   static constexpr std::array<size_t, 6> kWordsMax{64, 20'000, 10'000, 512, 20'000, 2'000};
+  // Indices of it, and kinds of words; stored, never renumbered.
+  static constexpr size_t kMethodWord = 0;
+  static constexpr size_t kUserAgentWord = 1;
+  static constexpr size_t kRouteWord = 2;
+  static constexpr size_t kCountryWord = 3;
+  static constexpr size_t kCityWord = 4;
+  static constexpr size_t kColoWord = 5;
   static constexpr size_t kCachedPathsMax = 200'000;
   static constexpr size_t kCachedPathBytesMax = 32 * 1024 * 1024;
   static constexpr size_t kDeadPayloadBytesMax = 64 * 1024;  // The rest of a payload is cut.
@@ -70,13 +76,6 @@ class SqliteStats final : public Stats, private DerivedSource {
 
  private:
   using Numbers = std::unordered_map<std::string, int64_t, codec::SeededHash, std::equal_to<>>;
-  // Indices of kWordsMax and words_; stored, never renumbered.
-  static constexpr size_t kMethodWord = 0;
-  static constexpr size_t kUserAgentWord = 1;
-  static constexpr size_t kRouteWord = 2;
-  static constexpr size_t kCountryWord = 3;
-  static constexpr size_t kCityWord = 4;
-  static constexpr size_t kColoWord = 5;
 
   base::Status ready();
   base::Status load_words();

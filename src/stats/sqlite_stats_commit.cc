@@ -64,50 +64,6 @@ Error conflict(base::StaticText what) {
   return {ErrorCode::conflict, base::Origin::storage, base::Retry::with_backoff, 0, what};
 }
 
-struct EventColumn {
-  enum : int {
-    seq = 1,
-    epoch,
-    loop,
-    sequence,
-    id,
-    ts_ms,
-    lag_s,
-    path_id,
-    raw_path,
-    method,
-    status,
-    us,
-    client,
-    ip,
-    ua,
-    country,
-    city,
-    colo,
-    route,
-    geo,
-    cache,
-    outcome,
-    attempts,
-    flags,
-    upstream_us,
-    bytes_in,
-    bytes_out,
-  };
-};
-
-// The 10 bytes that the time stamp does not tell; the whole text where the id was made at another
-// moment than the arrival.
-void bind_id(Statement& row, const traffic::Event& event, int64_t ts_ms, std::string& text) {
-  if (event.id.unix_ms == static_cast<uint64_t>(ts_ms)) {
-    const char* const tail = reinterpret_cast<const char*>(event.id.tail.data());
-    row.bind_blob(EventColumn::id, {tail, event.id.tail.size()});
-    return;
-  }
-  text = traffic::to_string(event.id);
-  row.bind_text(EventColumn::id, text);
-}
-
 // The row as it is stored, from the batch: nothing is read back from the database here.
 StoredEvent stored_event_of(const Batch& batch, const Batch::EventRow& stored, int64_t now_s) {
   const traffic::Event& event = *stored.event;
@@ -364,7 +320,7 @@ base::Status SqliteStats::add_digests(const Batch& batch) {
 
 base::Status SqliteStats::insert_event(Statement& row, const Batch& batch,
                                        const Batch::EventRow& stored, int64_t now_s) {
-  using Column = EventColumn;
+  using Column = internal::EventColumn;
   const traffic::Event& event = *stored.event;
   const journal::Stream& stream = stored.stream;
   const int64_t ts_ms = internal::floor_ms(event.arrival_us);
@@ -373,7 +329,7 @@ base::Status SqliteStats::insert_event(Statement& row, const Batch& batch,
   row.bind(Column::epoch, stream.epoch);
   row.bind(Column::loop, stream.loop);
   row.bind_unsigned(Column::sequence, stored.sequence);
-  bind_id(row, event, ts_ms, id);
+  internal::bind_id(row, Column::id, event.id, ts_ms, id);
   row.bind(Column::ts_ms, ts_ms);
   row.bind(Column::lag_s, now_s - ts_ms / 1000);
   row.bind(Column::path_id, batch_paths_[stored.path]);

@@ -94,6 +94,16 @@ traffic::EventId id_of_text(std::string_view text) {
   return id;
 }
 
+void bind_id(Statement& statement, int parameter, const traffic::EventId& id, int64_t ts_ms,
+             std::string& text) {
+  if (id.unix_ms == static_cast<uint64_t>(ts_ms)) {
+    statement.bind_blob(parameter, {reinterpret_cast<const char*>(id.tail.data()), id.tail.size()});
+    return;
+  }
+  text = traffic::to_string(id);
+  statement.bind_text(parameter, text);
+}
+
 traffic::EventId id_of_row(const Statement& row, int column, int64_t ts_ms) {
   if (row.column_type(column) == sqlite::ColumnType::text) {
     return id_of_text(row.column_text(column));

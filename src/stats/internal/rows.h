@@ -16,8 +16,45 @@ namespace weir::stats::internal {
 // The inverse of traffic::to_string(); zero for a text of another form.
 traffic::EventId id_of_text(std::string_view text);
 
-// The column `id` of an event that arrived at `ts_ms`.
+// The column `id` of an event that arrived at `ts_ms`: the 10 bytes that the time stamp does not
+// tell; the whole text where the id was made at another moment. `text` is borrowed until the
+// statement has run.
+void bind_id(sqlite::Statement& statement, int parameter, const traffic::EventId& id, int64_t ts_ms,
+             std::string& text);
 traffic::EventId id_of_row(const sqlite::Statement& row, int column, int64_t ts_ms);
+
+// The columns of `events`, as parameters of an INSERT of whole rows.
+struct EventColumn {
+  enum : int {
+    seq = 1,
+    epoch,
+    loop,
+    sequence,
+    id,
+    ts_ms,
+    lag_s,
+    path_id,
+    raw_path,
+    method,
+    status,
+    us,
+    client,
+    ip,
+    ua,
+    country,
+    city,
+    colo,
+    route,
+    geo,
+    cache,
+    outcome,
+    attempts,
+    flags,
+    upstream_us,
+    bytes_in,
+    bytes_out,
+  };
+};
 
 // The four numbers of a dotted IPv4 address as one, in network order, read as a signed integer
 // because SQLite stores small magnitudes in fewer bytes. Nothing when the text would not come back
