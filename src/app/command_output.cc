@@ -4,8 +4,10 @@
 #include <thread>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "app/control_socket.h"
+#include "app/housekeeping.h"
 #include "app/log.h"
 #include "app/recording.h"
 #include "cli/table.h"
@@ -18,6 +20,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPatience{5000};
 constexpr milliseconds kLook{10};
+constexpr milliseconds kUnwatched{2000};  // For which nobody needs to see progress.
 
 std::string table_of(const Json& rows, const std::vector<std::string>& columns) {
   cli::Table table{columns};
@@ -41,8 +44,12 @@ void print(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
+std::string json_text(const Json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 void print_json(const Json& json) {
-  print(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  print(json_text(json) + "\n");
 }
 
 std::string time_text(base::Wall wall) {
@@ -60,8 +67,48 @@ Reader::Reader(const std::string& data_dir)
 
 bool Reader::open() {
   if (database.open().ok()) return true;
-  complain(fmt::format("{}: no database that can be read", database.path()));
+  complain(
+      fmt::format("{}: no database that can be read: {}", database.path(), database.message()));
   return false;
+}
+
+std::unique_ptr<objects::DirectoryStore> open_objects(os::Files& files, const base::Clock& clock,
+                                                      const std::string& data_dir) {
+  auto store = objects::DirectoryStore::open(
+      files, clock, {.directory = objects_path(data_dir), .access = objects::Access::read_only});
+  if (store.ok()) return std::move(store).value();
+  complain(fmt::format("{}: no object store that can be read: {}", objects_path(data_dir),
+                       store.error().what.view()));
+  return nullptr;
+}
+
+bool days_asked(const cli::CommandLine& line, int64_t& first, int64_t& last) {
+  for (const auto& [text, day] :
+       {std::pair{&line.from_date, &first}, std::pair{&line.to_date, &last}}) {
+    if (text->empty()) continue;
+    const base::Result<int64_t> parsed = codec::parse_iso_day(*text);
+    if (!parsed.ok()) {
+      complain(fmt::format("{}: not a date such as 2026-11-23", *text));
+      return false;
+    }
+    *day = parsed.value();
+  }
+  if (first <= last || line.from_date.empty() || line.to_date.empty()) return true;
+  complain(fmt::format("--from {} is after --to {}", line.from_date, line.to_date));
+  return false;
+}
+
+std::function<void(uint64_t, uint64_t)> progress_on_terminal(const base::Clock& clock,
+                                                             std::string_view what,
+                                                             std::string_view unit) {
+  if (::isatty(STDERR_FILENO) == 0) return {};
+  return [&clock, what, unit, begun = clock.monotonic(), shown = false](uint64_t done,
+                                                                        uint64_t total) mutable {
+    if (total == 0 || (!shown && clock.monotonic() < begun + kUnwatched)) return;
+    shown = true;
+    fmt::print(stderr, "\r{}: {} of {} {}{}", what, done, total, unit, done == total ? "\n" : " ");
+    std::fflush(stderr);
+  };
 }
 
 Json ask(const std::string& data_dir, const Json& question) {

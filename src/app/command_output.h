@@ -2,6 +2,8 @@
 // What the commands of operators share: reading a node's data directory, asking the server that
 // runs on it, and printing tables for people or JSON for programs.
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +12,8 @@
 
 #include "base/clock.h"
 #include "cli/command_line.h"
+#include "objects/directory_store.h"
+#include "os/files.h"
 #include "sqlite/database.h"
 
 namespace weir::app {
@@ -17,7 +21,8 @@ namespace weir::app {
 using Json = nlohmann::ordered_json;
 
 void print(std::string_view text);
-void print_json(const Json& json);  // One line; invalid UTF-8 is replaced.
+std::string json_text(const Json& json);  // One line; invalid UTF-8 is replaced.
+void print_json(const Json& json);        // It, and the end of the line.
 std::string time_text(base::Wall wall);
 
 // Rows, objects with the names in `columns`, as a table or as JSON; numbers in a table have two
@@ -32,6 +37,21 @@ struct Reader {
 
   sqlite::Database database;
 };
+
+// The object store of `data_dir` for reading, beside a running server too; null: it cannot be read,
+// and that was said. Borrows its arguments.
+std::unique_ptr<objects::DirectoryStore> open_objects(os::Files& files, const base::Clock& clock,
+                                                      const std::string& data_dir);
+
+// Writes --from and --to as Unix days, where they were given. False: they make no sense, and that
+// was said.
+bool days_asked(const cli::CommandLine& line, int64_t& first, int64_t& last);
+
+// "archive: 8192 of 100000 rows read", on the terminal, once it takes more than two seconds; empty:
+// standard error is none. Borrows the clock.
+std::function<void(uint64_t done, uint64_t total)> progress_on_terminal(const base::Clock& clock,
+                                                                        std::string_view what,
+                                                                        std::string_view unit);
 
 // What the server of `data_dir` answers; null: none runs there.
 Json ask(const std::string& data_dir, const Json& question);

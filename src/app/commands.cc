@@ -19,15 +19,14 @@
 #include "app/recording.h"
 #include "app/reload.h"
 #include "app/smoke.h"
+#include "app/sql_command.h"
 #include "app/stats_commands.h"
 #include "app/status.h"
 #include "app/tail.h"
-#include "cli/table.h"
 #include "config/load.h"
 #include "kv/sqlite_kv.h"
 #include "os/clock.h"
 #include "sqlite/database.h"
-#include "stats/query.h"
 
 namespace weir::app {
 namespace {
@@ -71,72 +70,6 @@ bool open_reader(sqlite::Database& database, const std::string& data_dir) {
                        database.message().empty() ? opened.error().what.view()
                                                   : std::string_view{database.message()}));
   return false;
-}
-
-Json json_of(const stats::QueryValue& value) {
-  switch (value.type) {
-    case sqlite::ColumnType::integer:
-      return value.integer;
-    case sqlite::ColumnType::real:
-      return value.real;
-    case sqlite::ColumnType::text:
-      return std::string{value.bytes};
-    case sqlite::ColumnType::blob: {
-      std::string hex;
-      for (const char byte : value.bytes) {
-        hex += fmt::format("{:02x}", static_cast<unsigned char>(byte));
-      }
-      return hex;
-    }
-    case sqlite::ColumnType::null:
-      break;
-  }
-  return nullptr;
-}
-
-int run_sql(const cli::CommandLine& line) {
-  const os::RealClock clock;
-  sqlite::Database database{database_path(line.data_dir), {.access = sqlite::Access::query_only}};
-  if (!open_reader(database, line.data_dir)) return 1;
-  std::vector<std::string> names;
-  std::optional<cli::Table> table;
-  bool first = true;
-  stats::QueryEvents events;
-  events.on_columns = [&](std::span<const std::string_view> columns) {
-    names.assign(columns.begin(), columns.end());
-    table.emplace(names);
-  };
-  events.on_row = [&](std::span<const stats::QueryValue> row) {
-    Json object = Json::object();
-    std::vector<std::string> cells;
-    for (size_t i = 0; i < row.size(); ++i) {
-      Json value = json_of(row[i]);
-      cells.push_back(value.is_string() ? value.get<std::string>()
-                      : value.is_null() ? std::string{}
-                                        : value.dump());
-      if (line.json) object[names[i]] = std::move(value);
-    }
-    if (line.json) {
-      print(first ? "[" : ",\n ");
-      print(dump(object));
-    } else {
-      table->add(std::move(cells));
-    }
-    first = false;
-    return true;
-  };
-  const stats::QueryOutcome outcome = stats::run_query(database, clock, line.statement, {}, events);
-  if (!outcome.status.ok()) {
-    if (line.json && !first) print("]\n");
-    complain(outcome.message);
-    return 1;
-  }
-  if (line.json) {
-    print(first ? "[]\n" : "]\n");
-  } else if (table) {
-    print(table->text());
-  }
-  return 0;
 }
 
 int run_kv_get(const cli::CommandLine& line) {

@@ -29,17 +29,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kLook{100};
 
-// The object store for reading; says why it cannot be.
-std::unique_ptr<objects::DirectoryStore> open_store(os::Files& files, const base::Clock& clock,
-                                                    const std::string& data_dir) {
-  auto store = objects::DirectoryStore::open(
-      files, clock, {.directory = objects_path(data_dir), .access = objects::Access::read_only});
-  if (store.ok()) return std::move(store).value();
-  complain(fmt::format("{}: no object store that can be read: {}", objects_path(data_dir),
-                       store.error().what.view()));
-  return nullptr;
-}
-
 int refuse_object(const std::string& key, const base::Error& error) {
   complain(error.code == base::ErrorCode::not_found
                ? fmt::format("{}: no such object", key)
@@ -151,7 +140,7 @@ int run_jobs_history(const cli::CommandLine& line) {
 int run_objects_list(const cli::CommandLine& line) {
   os::RealFiles files;
   const os::RealClock clock;
-  const auto store = open_store(files, clock, line.data_dir);
+  const auto store = open_objects(files, clock, line.data_dir);
   if (!store) return 1;
   Json rows = Json::array();
   std::string after;
@@ -172,7 +161,7 @@ int run_objects_list(const cli::CommandLine& line) {
 int run_objects_get(const cli::CommandLine& line) {
   os::RealFiles files;
   const os::RealClock clock;
-  const auto store = open_store(files, clock, line.data_dir);
+  const auto store = open_objects(files, clock, line.data_dir);
   if (!store) return 1;
   const auto object = store->open(line.key);
   if (!object.ok()) return refuse_object(line.key, object.error());
@@ -186,7 +175,7 @@ int run_objects_get(const cli::CommandLine& line) {
 int run_objects_verify(const cli::CommandLine& line) {
   os::RealFiles files;
   const os::RealClock clock;
-  const auto store = open_store(files, clock, line.data_dir);
+  const auto store = open_objects(files, clock, line.data_dir);
   if (!store) return 1;
   const auto info = objects::verify(*store, line.key);
   if (!info.ok()) return refuse_object(line.key, info.error());

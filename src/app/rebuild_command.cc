@@ -1,18 +1,11 @@
 #include "app/rebuild_command.h"
 
-#include <cstdio>
-#include <memory>
-#include <optional>
-
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "app/command_output.h"
-#include "app/housekeeping.h"
 #include "app/log.h"
 #include "app/offline.h"
 #include "codec/iso_time.h"
-#include "objects/directory_store.h"
 #include "os/clock.h"
 #include "os/files.h"
 #include "pipeline/rebuild.h"
@@ -24,33 +17,6 @@ using pipeline::Difference;
 using pipeline::RebuildReport;
 
 constexpr int kExitFailed = 2;
-
-// The days asked for; says what is no date.
-std::optional<pipeline::RebuildOptions> options_of(const cli::CommandLine& line) {
-  pipeline::RebuildOptions options;
-  for (const auto& [text, day] : {std::pair{&line.from_date, &options.first_day},
-                                  std::pair{&line.to_date, &options.last_day}}) {
-    if (text->empty()) continue;
-    const base::Result<int64_t> parsed = codec::parse_iso_day(*text);
-    if (!parsed.ok()) {
-      complain(fmt::format("{}: not a date such as 2026-11-23", *text));
-      return std::nullopt;
-    }
-    *day = parsed.value();
-  }
-  return options;
-}
-
-pipeline::Work work_on(const std::atomic<bool>& cancelled) {
-  pipeline::Work work{.cancelled = cancelled, .progress = {}};
-  if (::isatty(STDERR_FILENO) == 0) return work;
-  work.progress = [](uint64_t done, uint64_t total) {
-    if (total == 0) return;
-    fmt::print(stderr, "\rrebuild: {} of {} days{}", done, total, done == total ? "\n" : " ");
-    std::fflush(stderr);
-  };
-  return work;
-}
 
 void print_report(const cli::CommandLine& line, const RebuildReport& report) {
   Json differences = Json::array();
@@ -94,17 +60,12 @@ int rebuild(const cli::CommandLine& line, const pipeline::RebuildOptions& option
   const os::RealClock clock;
   Reader reader{line.data_dir};
   if (!reader.open()) return kExitFailed;
-  auto store = objects::DirectoryStore::open(
-      files, clock,
-      {.directory = objects_path(line.data_dir), .access = objects::Access::read_only});
-  if (!store.ok()) {
-    complain(fmt::format("{}: no object store that can be read: {}", objects_path(line.data_dir),
-                         store.error().what.view()));
-    return kExitFailed;
-  }
+  const auto store = open_objects(files, clock, line.data_dir);
+  if (store == nullptr) return kExitFailed;
   const std::atomic<bool> never{false};
-  pipeline::Rebuild rebuild{reader.database, writer, *store.value(), clock, options};
-  const base::Result<RebuildReport> report = rebuild.run(work_on(never));
+  pipeline::Rebuild rebuild{reader.database, writer, *store, clock, options};
+  const base::Result<RebuildReport> report =
+      rebuild.run({.cancelled = never, .progress = progress_on_terminal(clock, "rebuild", "days")});
   if (!report.ok()) {
     complain(fmt::format("the archive cannot be counted: {} {}", report.error().what.view(),
                          reader.database.message()));
@@ -118,15 +79,15 @@ int rebuild(const cli::CommandLine& line, const pipeline::RebuildOptions& option
 }  // namespace
 
 int run_stats_rebuild(const cli::CommandLine& line) {
-  const std::optional<pipeline::RebuildOptions> options = options_of(line);
-  if (!options) return kExitFailed;
+  pipeline::RebuildOptions options;
+  if (!days_asked(line, options.first_day, options.last_day)) return kExitFailed;
   if (line.check) {
     flush(line.data_dir);
-    return rebuild(line, *options, nullptr);
+    return rebuild(line, options, nullptr);
   }
   Offline offline{line.data_dir};
   if (!offline.open("only compare, with --check")) return kExitFailed;
-  const int code = rebuild(line, *options, &offline.database());
+  const int code = rebuild(line, options, &offline.database());
   static_cast<void>(offline.database().checkpoint_passive());  // Else the next start does it.
   return code;
 }

@@ -37,6 +37,11 @@ void add_limit(CLI::App& command, CommandLine& line) {
       ->capture_default_str();
 }
 
+void add_days(CLI::App& command, CommandLine& line) {
+  command.add_option("--from", line.from_date, "First day (UTC), for example 2026-11-23");
+  command.add_option("--to", line.to_date, "Last day");
+}
+
 void add_kv_commands(CLI::App& app, CommandLine& line) {
   CLI::App& kv = *app.add_subcommand("kv", "The key-value store");
   kv.require_subcommand(1);
@@ -100,8 +105,7 @@ void add_stats_commands(CLI::App& app, CommandLine& line) {
       .add_flag("--from-archive", line.from_archive,
                 "From archived days and the events still in the database")
       ->required();
-  rebuild.add_option("--from", line.from_date, "First day, for example 2026-11-23");
-  rebuild.add_option("--to", line.to_date, "Last day");
+  add_days(rebuild, line);
   rebuild.add_flag("--check", line.check, "Only compare; also beside a running server");
   add_data(rebuild, line);
   add_json(rebuild, line);
@@ -255,11 +259,20 @@ void add_commands(CLI::App& app, CommandLine& line) {
   CLI::App& sql = *app.add_subcommand("sql", "Run one read-only SQL statement");
   sql.add_option("statement", line.statement, "For example: SELECT COUNT(*) FROM traffic_events")
       ->required();
+  add_days(sql, line);
   add_data(sql, line);
   add_json(sql, line);
   sql.footer(
-      "Views: traffic_events, path_stats_hourly, archive_metadata, consumer_heartbeat.\n"
-      "Works on a running gateway and on the data directory of a stopped one.");
+      "Views: traffic_events, exchanges, path_stats_hourly, archive_metadata, consumer_heartbeat.\n"
+      "Works on a running gateway and on the data directory of a stopped one.\n\n"
+      "Days that are archived are no longer in the database. With --from, --to or both, the\n"
+      "statement sees all events of those days and no others, wherever they are:\n"
+      "  weir sql --from 2026-11-01 --to 2026-11-07 \\\n"
+      "    \"SELECT path, count(*) FROM traffic_events GROUP BY path ORDER BY 2 DESC\"\n"
+      "This holds for traffic_events, exchanges and events. Archives are read and proven first,\n"
+      "into a temporary file of some 100 bytes for each event (its directory: TMPDIR).\n"
+      "The statement itself may then take two minutes, else 30 seconds.\n\n"
+      "Exit codes: 0 done, 1 it could not be done, 2 the arguments make no sense.");
   select(sql, line, Command::sql);
 
   add_flow_commands(app, line);

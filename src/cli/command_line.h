@@ -53,8 +53,8 @@ struct CommandLine {
   uint32_t count = 100;             // smoke
   uint32_t hours = 24;              // stats top and path
   uint32_t limit = 20;              // stats top, jobs history, the lists.
-  std::string from_date;            // stats rebuild; empty: from the first day.
-  std::string to_date;              // stats rebuild; empty: to the last day.
+  std::string from_date;            // sql, stats rebuild; empty: from the first day.
+  std::string to_date;              // sql, stats rebuild; empty: to the last day.
   bool from_archive = false;        // stats rebuild; always.
   bool check = false;               // stats rebuild: compare only.
   bool json = false;

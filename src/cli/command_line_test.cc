@@ -42,6 +42,16 @@ TEST(CommandLineTest, ARebuildNamesItsSourceAndItsDays) {
   EXPECT_EQ(parse({"stats", "rebuild"}, "1").exit_code, 2) << "from what?";
 }
 
+TEST(CommandLineTest, AStatementMayNameItsDays) {
+  const auto line = parse({"sql", "--from", "2026-11-20", "--to", "2026-11-23", "SELECT 1"}, "1");
+  EXPECT_EQ(line.exit_code, std::nullopt) << line.message;
+  EXPECT_EQ(line.statement, "SELECT 1");
+  EXPECT_EQ(line.from_date, "2026-11-20");
+  EXPECT_EQ(line.to_date, "2026-11-23");
+  EXPECT_NE(parse({"sql", "--help"}, "1").message.find("weir sql --from 2026-11-01 --to"),
+            std::string::npos);
+}
+
 TEST(CommandLineTest, HelpAndVersionEndWithZero) {
   EXPECT_EQ(parse({"--version"}, "1.2.3").exit_code, 0);
   EXPECT_NE(parse({"--version"}, "1.2.3").message.find("weir 1.2.3"), std::string::npos);

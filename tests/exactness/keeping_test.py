@@ -143,6 +143,51 @@ class Keeping(unittest.TestCase):
         self.assertEqual(history[0]["status"], "succeeded")  # The stop above may interrupt one before.
         self.assertEqual(self.node.run("jobs", "run", "nonsense").returncode, 1)
 
+    def test_a_statement_with_days_sees_archived_and_live_events_together(self):
+        self.ask(40)
+        self.node.drain()
+        self.node.stop()
+        age(os.path.join(self.node.data, "weir.db"), DAYS)
+        self.node.start_and_wait()
+        self.ask(3)
+        self.node.drain()
+        wait_for(lambda: all(job["last"] for job in self.json("jobs", "list")), "jobs are caught up")
+        statement = "SELECT * FROM traffic_events ORDER BY id"
+        ranged = ("sql", "--from", "2020-01-01")
+        counts = "SELECT event_date, count(*) AS n FROM traffic_events GROUP BY 1 ORDER BY 1"
+        self.run_job("archive")
+        before = self.json(*ranged, statement)
+        self.assertEqual(len(before), 43)
+        self.run_job("clean_up")
+        self.assertEqual(self.node.value("SELECT count(*) FROM traffic_events"), 3)
+        self.assertEqual(self.json(*ranged, statement), before)
+        (old, _), (today, _) = [tuple(day.values()) for day in self.json(*ranged, counts)]
+        self.assertEqual(self.json("sql", "--to", old, counts), [{"event_date": old, "n": 40}])
+        self.assertEqual(self.json("sql", "--from", today, counts), [{"event_date": today, "n": 3}])
+        self.node.stop()
+        self.assertEqual(self.json(*ranged, statement), before)
+
+        for days, complaint in ((("--from", "yesterday"), "yesterday: not a date such as"),
+                                (("--from", today, "--to", old), "is after --to")):
+            refused = self.node.run("sql", *days, counts)
+            self.assertEqual((refused.returncode, refused.stdout), (2, ""))
+            self.assertIn(complaint, refused.stderr)
+        refused = self.node.run(*ranged, "DELETE FROM archived_events")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("only one statement that reads", refused.stderr)
+
+        key = self.json("sql", "SELECT r2_path FROM archive_metadata")[0]["r2_path"]
+        objects = os.path.join(self.node.data, "objects")
+        for name in os.listdir(objects):
+            with open(os.path.join(objects, name), "r+b") as file:
+                first = file.read(20)
+                file.seek(10)
+                file.write(bytes(byte ^ 0x55 for byte in first[10:]))
+        refused = self.node.run(*ranged, statement, "--json")
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertIn(key, refused.stderr)
+        self.assertEqual(self.json("sql", "--from", today, counts), [{"event_date": today, "n": 3}])
+
 
 if __name__ == "__main__":
     unittest.main()
