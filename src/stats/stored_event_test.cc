@@ -131,6 +131,57 @@ TEST(StoredEventTest, TheSumDoesNotDependOnOrderAndCanBeTakenBack) {
   EXPECT_EQ(sum, a);
 }
 
+// `line` with the first `from` replaced.
+std::string with(std::string line, std::string_view from, std::string_view to) {
+  const size_t at = line.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return line.replace(at, from.size(), to);
+}
+
+TEST(StoredEventTest, OrderSpaceUnknownAndRepeatedFieldsDoNotMatter) {
+  const StoredEvent event = sample();
+  const std::string line = line_of(event);
+  const auto parses = [&](const std::string& text) {
+    ParsedEvent parsed;
+    return parse_line(text, parsed).ok() && parsed.event == event;
+  };
+  EXPECT_TRUE(parses(line)) << "with its end of line";
+  EXPECT_TRUE(parses(with(line, ",\"status\":404", " ,\n \"status\" : 404 ")));
+  EXPECT_TRUE(parses(with(with(line, "\"status\":404,", ""), "{", "{\"status\":404,")));
+  EXPECT_TRUE(parses(with(line, "{", "{\"new\":{\"seq\":[1,{\"path\":2}]},\"n\":[[],{}],")));
+  EXPECT_TRUE(parses(with(line, "{", "{\"seq\":8,\"path\":[],\"epoch\":null,"))) << "the last";
+  EXPECT_TRUE(parses(with(line, "\"country\":null", "\"unknown\":null"))) << "absent is null";
+  EXPECT_TRUE(parses(with(line, "\"GET\"", "\"no\",\"method_bytes\":\"R0VU\"")));
+  EXPECT_TRUE(parses(with(line, "\"GET\"", "7,\"method_bytes\":\"R0VU\"")));
+  EXPECT_TRUE(parses(with(line, "GET", "\\u0047ET")));
+  EXPECT_TRUE(parses(with(line, "1234.567", "[true]"))) << "not read";
+}
+
+TEST(StoredEventTest, FieldsOfAnotherTypeAreRefused) {
+  const std::string line = line_of(sample());
+  const auto refused = [&](std::string_view from, std::string_view to) {
+    ParsedEvent parsed;
+    return !parse_line(with(line, from, to), parsed).ok();
+  };
+  for (const char* const bad : {"9.0", "9e0", "\"9\"", "null", "true", "[9]", "{}", "x", "01",
+                                "99999999999999999999", "1e999"})
+    EXPECT_TRUE(refused("\"seq\":9", std::string{"\"seq\":"} + bad)) << bad;
+  EXPECT_TRUE(refused("\"seq\":9,", "")) << "absent";
+  EXPECT_TRUE(refused("\"status\":404", "\"status\":65536"));
+  EXPECT_TRUE(refused("\"status\":404", "\"status\":-1"));
+  EXPECT_TRUE(refused("\"attempts\":1", "\"attempts\":256"));
+  EXPECT_TRUE(refused("\"GET\"", "7"));
+  EXPECT_TRUE(refused("\"GET\"", "[\"GET\"]"));
+  EXPECT_TRUE(refused("\"GET\"", "false"));
+  EXPECT_TRUE(refused("\"GET\"", "\"GET\",\"method_bytes\":\"R0VU=\""));
+  EXPECT_TRUE(refused("\"GET\"", "\"GET\",\"method_bytes\":null"));
+  EXPECT_TRUE(refused("\"GET\"", "\"\xff\"")) << "no UTF-8";
+  EXPECT_TRUE(refused("\"fedcba9876543210\"", "\"fedcba987654321\""));
+  EXPECT_TRUE(refused("\"fedcba9876543210\"", "\"fedcba987654321x\""));
+  EXPECT_TRUE(refused("\"flags\":3}", "\"flags\":3}x"));
+  EXPECT_TRUE(refused("{", "[{"));
+}
+
 TEST(StoredEventTest, WhatIsNoLineIsRefused) {
   ParsedEvent parsed;
   const std::string line = line_of(sample());
