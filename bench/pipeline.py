@@ -60,6 +60,8 @@ def pipeline(bench: Bench) -> dict:
         Check("archive, memory grown", whole["archive_grown_bytes"] / MIB, 64, False, 32, "MiB"),
         Check("clean-up, rows deleted/s", whole["delete_per_second"], 500e3, True, None, "/s"),
         Check("clean-up, longest command", whole["longest_command_ms"], 100, False, None, "ms"),
+        Check("loading 1 M archived rows for a query", keeping["load_seconds"], 60, False, None, "s"),
+        Check("loading, memory grown", whole["load_grown_bytes"] / MIB, 64, False, None, "MiB"),
     ]
     queries = {"usual": usual, "many": many}
     return {"consumer": consumer, "memory": memory, "queries": queries, "keeping": [keeping, whole]}

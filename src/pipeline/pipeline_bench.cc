@@ -4,7 +4,7 @@
 // Usage: pipeline_bench MEASUREMENT DIRECTORY [EVENTS or PATHS]
 //   consumer  EVENTS over 1 000 paths and 10 000 clients from a backlog, everything on
 //   memory    EVENTS, each with a path of its own, of a million clients
-//   keeping   EVENTS of one past day: archived, proven, deleted
+//   keeping   EVENTS of one past day: archived, proven, deleted, and counted by path from there
 //   queries   the snapshot and the top list over 24 hours, PATHS of which each hour has a row
 
 #include <algorithm>
@@ -23,6 +23,7 @@
 #include "objects/directory_store.h"
 #include "os/clock.h"
 #include "os/files.h"
+#include "pipeline/archive_query.h"
 #include "pipeline/archiver.h"
 #include "pipeline/consumer.h"
 #include "pipeline/snapshot.h"
@@ -201,13 +202,30 @@ void measure_keeping(const std::string& directory, uint64_t events) {
       need(clean_archived(writer, reader, *objects, store.logger, work), "clean-up");
   const double clean_seconds = cleaning.seconds();
   if (cleaned.rows != events) fail(fmt::format("{} rows deleted", cleaned.rows));
+
+  reset_peak();
+  const uint64_t before_loading = own("status", "VmRSS:") * 1024;
+  double loaded_seconds = 0;
+  const Timer asking;
+  const Work loading{never, [&](uint64_t done, uint64_t all) {
+                       if (done == all) loaded_seconds = asking.seconds();
+                     }};
+  ArchiveQuery query{reader, *objects, store.clock, {}};
+  const stats::QueryOutcome asked =
+      query.run("SELECT path, count(*) FROM traffic_events GROUP BY path",
+                {.time_max = std::chrono::minutes{10}}, {}, loading);
+  const double asked_seconds = asking.seconds();
+  need(asked.status, "query over the archive");
+  const uint64_t load_grown = peak_bytes() - std::min(peak_bytes(), before_loading);
   fmt::print(R"({{"rows":{},"archive_seconds":{:.2f},"archive_grown_bytes":{},"object_bytes":{},)"
              R"("clean_seconds":{:.2f},"clean_per_second":{:.0f},"delete_per_second":{:.0f},)"
-             R"("longest_command_ms":{:.1f}}})"
+             R"("longest_command_ms":{:.1f},"load_seconds":{:.2f},"load_grown_bytes":{},)"
+             R"("query_seconds":{:.2f}}})"
              "\n",
              events, archive_seconds, grown, archived.object_bytes, clean_seconds,
              static_cast<double>(events) / clean_seconds,
-             static_cast<double>(events) / writer.total, writer.longest * 1000);
+             static_cast<double>(events) / writer.total, writer.longest * 1000, loaded_seconds,
+             load_grown, asked_seconds - loaded_seconds);
 }
 
 // A row for each of 24 hours and `paths` paths; those of the events have sketches, too.
