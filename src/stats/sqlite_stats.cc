@@ -13,9 +13,6 @@ using base::Error;
 using base::ErrorCode;
 using sqlite::Database;
 
-// The hours of one snapshot; more are not asked for.
-constexpr int64_t kHoursMax = 24 * 31;
-
 // Errors after which the connection is worth opening again: the file may have been replaced.
 bool wants_reopening(const Error& error) {
   return error.code == ErrorCode::corrupt || error.code == ErrorCode::conflict ||
@@ -165,10 +162,11 @@ base::Status SqliteStats::recent_ids(size_t count,
 
 base::Result<std::vector<TopPath>> SqliteStats::top_paths(int64_t first_hour, size_t count) {
   std::vector<TopPath> top;
+  const int64_t last_hour = first_hour + kTopHours - 1;
   const std::vector<int64_t> ids =
-      WEIR_TRY(internal::top_path_ids(database_, first_hour, kHoursMax, count));
+      WEIR_TRY(internal::top_path_ids(database_, first_hour, last_hour, count));
   for (const int64_t path_id : ids) {
-    TopPath path = WEIR_TRY(internal::sum_of_path(database_, path_id, first_hour));
+    TopPath path = WEIR_TRY(internal::sum_of_path(database_, path_id, first_hour, last_hour));
     path.estimates = WEIR_TRY(estimates_of(path_id, first_hour, path.newest_hour));
     top.push_back(std::move(path));
   }

@@ -63,7 +63,7 @@ class SqliteStats final : public Stats, private DerivedSource {
   base::Result<std::vector<TopPath>> top_paths(int64_t first_hour, size_t count) override;
   base::Status maintain(bool idle) override;
 
-  // The hours of `path` from `first_hour` on. Errors: as top_paths().
+  // The hours of `path` from `first_hour` on, kTopHours of them. Errors: as top_paths().
   base::Result<PathHours> path_hours(std::string_view path, int64_t first_hour);
   // Up to `count` known paths that look like `path`, the likest first. Reads kSimilarLooked paths
   // at most. Errors: as top_paths().

@@ -32,11 +32,12 @@ base::Result<PathHours> SqliteStats::path_hours(std::string_view path, int64_t f
   std::vector<int64_t> hours;
   int64_t path_id = 0;
   {
-    const Database::Borrowed query = WEIR_TRY(
-        database_.cached("SELECT h.path_id, h.hour FROM hourly h JOIN paths p ON p.path_id ="
-                         " h.path_id WHERE p.path = ?1 AND h.hour >= ?2 ORDER BY h.hour"));
+    const Database::Borrowed query = WEIR_TRY(database_.cached(
+        "SELECT h.path_id, h.hour FROM hourly h JOIN paths p ON p.path_id ="
+        " h.path_id WHERE p.path = ?1 AND h.hour BETWEEN ?2 AND ?3 ORDER BY h.hour"));
     query->bind_text(1, path);
     query->bind(2, first_hour);
+    query->bind(3, first_hour + kTopHours - 1);
     while (WEIR_TRY(query->step())) {
       path_id = query->column_int(0);
       hours.push_back(query->column_int(1));

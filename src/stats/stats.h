@@ -181,6 +181,9 @@ struct PathHours {
   TopPath sum;                 // Over all of them; requests 0: there is none.
 };
 
+// More are not asked for at a time: a month.
+inline constexpr int64_t kTopHours = 24 * 31;
+
 // Whether derive() is to write what it holds.
 enum class Flush : bool { no, yes };
 
@@ -238,7 +241,9 @@ class Stats {
   // Deletes letters for good; they stay dead in every account. Returns how many were there.
   virtual base::Result<uint64_t> purge_letters(std::span<const int64_t> letter_ids) = 0;
 
-  // The `count` paths with most requests in the hours from `first_hour` on, most first.
+  // The `count` paths with most requests in the kTopHours hours from `first_hour` on, most first.
+  // There is an end to them because a clock that ran ahead for a while leaves hours of the far
+  // future behind, which are none of the last ones.
   virtual base::Result<std::vector<TopPath>> top_paths(int64_t first_hour, size_t count) = 0;
 
   // Housekeeping between batches, at the store's own judgement: checkpoints. `idle` tells that

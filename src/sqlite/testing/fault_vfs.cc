@@ -42,6 +42,7 @@ sqlite3_file* real(sqlite3_file* file) {
 int write_fault(int otherwise) {
   if (strikes(Fault::io_error)) return otherwise;
   if (strikes(Fault::disk_full)) return SQLITE_FULL;
+  if (strikes(Fault::read_only)) return SQLITE_READONLY;
   return SQLITE_OK;
 }
 

@@ -12,6 +12,7 @@ namespace weir::sqlite::testing {
 enum class Fault : uint8_t {
   io_error,   // Writes, syncs and truncations fail with SQLITE_IOERR.
   disk_full,  // Writes fail with SQLITE_FULL.
+  read_only,  // Writes fail with SQLITE_READONLY.
   locked,     // Locks fail with SQLITE_BUSY.
 };
 enum class Spell : uint8_t { once, for_ever };

@@ -62,12 +62,12 @@ void offer(Least& top, size_t count, const Sum& sum) {
 }
 
 base::Result<std::vector<Cursor>> open_cursors(Database& database, int64_t first_hour,
-                                               int64_t hours_max) {
+                                               int64_t last_hour) {
   std::vector<Cursor> cursors;
   Statement hours =
-      WEIR_TRY(database.prepare("SELECT hour FROM totals WHERE hour >= ?1 ORDER BY hour LIMIT ?2"));
+      WEIR_TRY(database.prepare("SELECT hour FROM totals WHERE hour BETWEEN ?1 AND ?2 ORDER BY hour"));
   hours.bind(1, first_hour);
-  hours.bind(2, hours_max);
+  hours.bind(2, last_hour);
   while (WEIR_TRY(hours.step())) {
     Cursor cursor{WEIR_TRY(
         database.prepare("SELECT path_id, requests FROM hourly WHERE hour = ?1 ORDER BY path_id"))};
@@ -173,8 +173,8 @@ Counts read_counts(const Statement& row, int first) {
 // A merge over the hours sees all rows of one path together, so memory does not grow with the
 // number of paths.
 base::Result<std::vector<int64_t>> top_path_ids(Database& database, int64_t first_hour,
-                                                int64_t hours_max, size_t count) {
-  std::vector<Cursor> cursors = WEIR_TRY(open_cursors(database, first_hour, hours_max));
+                                                int64_t last_hour, size_t count) {
+  std::vector<Cursor> cursors = WEIR_TRY(open_cursors(database, first_hour, last_hour));
   const auto later = [&cursors](size_t a, size_t b) {
     return cursors[a].path_id > cursors[b].path_id;
   };

@@ -2,7 +2,6 @@
 // Small conversions between values and columns, and the queries of the snapshot.
 
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -76,11 +75,11 @@ void bind_counts(sqlite::Statement& statement, const Counts& counts);
 // The kCountParameters columns from `first` on.
 Counts read_counts(const sqlite::Statement& row, int first);
 
-// The path_ids with most requests in up to `hours_max` hours from `first_hour` on, most first.
+// The path_ids with most requests in the hours from `first_hour` to `last_hour`, most first.
 base::Result<std::vector<int64_t>> top_path_ids(sqlite::Database& database, int64_t first_hour,
-                                                int64_t hours_max, size_t count);
+                                                int64_t last_hour, size_t count);
 // Over the hours from `first_hour` to `last_hour`, both included.
 base::Result<TopPath> sum_of_path(sqlite::Database& database, int64_t path_id, int64_t first_hour,
-                                  int64_t last_hour = std::numeric_limits<int64_t>::max());
+                                  int64_t last_hour);
 
 }  // namespace weir::stats::internal
