@@ -182,8 +182,12 @@ base::Result<std::string> Housekeeping::retain(jobs::JobContext& context) {
   WEIR_TRY(open_reader());
   const pipeline::RetentionOutcome outcome = WEIR_TRY(
       pipeline::retain(writer_, reader_, clock_, {.hourly_days = hourly_days_}, work_of(context)));
-  return fmt::format("hourly rows from {} on, sketches of hours from {} on are kept",
-                     codec::iso_day(outcome.hourly_from), codec::iso_day(outcome.sketches_from));
+  const std::string kept =
+      fmt::format("hourly rows from {} on, sketches of hours from {} on are kept",
+                  codec::iso_day(outcome.hourly_from), codec::iso_day(outcome.sketches_from));
+  if (outcome.damaged_sketches == 0) return kept;
+  return fmt::format("{}; {} damaged sketches were left out of their days: weir stats rebuild",
+                     kept, outcome.damaged_sketches);
 }
 
 base::Result<std::string> Housekeeping::report_capacity(jobs::JobContext& /*context*/) {

@@ -180,6 +180,7 @@ std::string StatusReport::json() const {
                       {"dead_letters", consumer.dead_letters},
                       {"store_failures", consumer.store_failures},
                       {"snapshots", consumer.snapshots},
+                      {"damaged_sketches", consumer.damaged_sketches},
                       {"flushed", consumer.flushed},
                       {"letters",
                        {{"waiting", consumer.letters_waiting},

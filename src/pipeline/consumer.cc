@@ -259,6 +259,7 @@ base::Status Consumer::derive(Close close) {
   if (!flush && !deriving_ && !committed_since_derive_) return {};
   if (flush) flush_serving_ = flush_wanted_;
   const bool done = WEIR_TRY(stats_.derive(flush ? stats::Flush::yes : stats::Flush::no));
+  report_damage();
   if (flush) {
     derive_at_ = now + options_.derive_interval;
     derive_hour_ = hour;
@@ -274,6 +275,7 @@ void Consumer::snapshot_if_due() {
   if (!snapshot_schedule_.due(now, clock_.wall())) return;
   const base::Result<Snapshot> snapshot = publish_snapshot(stats_, kv_, clock_.wall());
   snapshot_schedule_.done(now, clock_.monotonic(), clock_.wall());
+  report_damage();
   if (!snapshot.ok()) {
     snapshot_schedule_.request();
     ++report_.snapshot_failures;
@@ -285,6 +287,19 @@ void Consumer::snapshot_if_due() {
   ++report_.snapshots;
   logger_.mark(kSnapshotMark, "version {}, {} paths, {} ms", snapshot.value().version,
                snapshot.value().paths, rounded_up(clock_.monotonic() - now).count());
+}
+
+// A row that nobody writes any more is read again by every snapshot: one line an hour is enough.
+void Consumer::report_damage() {
+  const uint64_t damaged = stats_.damaged_sketches();
+  if (damaged == report_.damaged_sketches) return;
+  report_.damaged_sketches = damaged;
+  const int64_t hour = codec::unix_hour_of_ms(base::unix_ms(clock_.wall()));
+  if (hour == damage_hour_) return;
+  damage_hour_ = hour;
+  logger_.log(LogLevel::error,
+              "sketches in the statistics database are damaged: percentiles and clients leave them"
+              " out, counts are exact; weir stats rebuild makes them again");
 }
 
 Consumer::Step Consumer::idle() {

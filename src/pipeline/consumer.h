@@ -100,7 +100,8 @@ struct ConsumerReport {
   uint64_t store_failures = 0;
   uint64_t snapshots = 0;
   uint64_t snapshot_failures = 0;
-  uint64_t flushed = 0;  // The newest request_flush() that is done.
+  uint64_t damaged_sketches = 0;  // stats::Stats::damaged_sketches().
+  uint64_t flushed = 0;           // The newest request_flush() that is done.
   LettersReport letters;
   std::string store_alarm;    // Empty: the last commit succeeded.
   std::string journal_alarm;  // Empty: all streams can be read.
@@ -198,6 +199,7 @@ class Consumer {
   base::Status merge_degraded();
   base::Status merge_side(const journal::DegradedSide& side);
   void snapshot_if_due();
+  void report_damage();
   Step idle();
 
   stats::Heartbeat heartbeat(uint64_t events) const;
@@ -242,6 +244,7 @@ class Consumer {
   bool committed_since_derive_ = false;
   base::Monotonic last_commit_{};
   std::chrono::milliseconds last_batch_took_{0};
+  int64_t damage_hour_ = -1;  // In which damaged sketches were reported last.
   uint64_t errors_since_beat_ = 0;
   ConsumerReport report_;
 };

@@ -258,6 +258,7 @@ class LyingStats final : public stats::Stats {
     return real_.purge_letters(letter_ids);
   }
   base::Status maintain(bool idle) override { return real_.maintain(idle); }
+  uint64_t damaged_sketches() const override { return real_.damaged_sketches(); }
   std::string last_error() const override { return "lied"; }
 
  private:

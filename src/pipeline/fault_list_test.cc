@@ -12,6 +12,7 @@
 #include "journal/testing/world.h"
 #include "objects/directory_store.h"
 #include "os/testing/fake_files.h"
+#include "pipeline/retention.h"
 #include "pipeline/testing/shelf.h"
 
 namespace weir::pipeline {
@@ -101,6 +102,14 @@ struct Shelf : testing::Shelf {
     EXPECT_TRUE(files.create_directory("/data").ok());
     disk = objects::DirectoryStore::open(files, rig.clock, {.directory = "/data/objects"}).value();
     store = disk.get();
+  }
+
+  base::Result<RetentionOutcome> retain() {
+    sqlite::Database reader{rig.path(), {.access = sqlite::Access::query_only}};
+    WEIR_TRY(reader.open());
+    sqlite::DirectWriter writer{*rig.database};
+    const std::atomic<bool> never{false};
+    return pipeline::retain(writer, reader, rig.clock, {}, {never, {}});
   }
 
   // Nothing differs from the archive and the rows that are left, and nothing was left out.
@@ -270,6 +279,77 @@ TEST(FaultListTest, AFlippedBitInTheRingOfAKilledProcessCostsOneRecordWhichIsCou
   node.kill_and_start();
   node.drain();
   expect_one_lost(node, 20);
+}
+
+TEST(FaultListTest, DamagedSketchesAreReportedAndHarmNoCountAndNoOtherSketch) {
+  Shelf shelf;
+  Rig& rig = shelf.rig;
+  send(rig, 5, "/a");
+  send(rig, 5, "/b");
+  ASSERT_TRUE(shelf.settle());
+  rig.crash();
+  rig.start();
+  ASSERT_TRUE(rig.drain());
+  ASSERT_TRUE(rig.database
+                  ->execute("UPDATE sketches SET latency = x'00' WHERE path_id ="
+                            " (SELECT path_id FROM paths WHERE path = '/a')")
+                  .ok());
+  send(rig, 2, "/a");
+  send(rig, 2, "/b");
+  const std::string top = snapshot(rig);
+  EXPECT_TRUE(said(rig, LogLevel::error, "sketches"));
+  EXPECT_GE(rig.consumer->report().damaged_sketches, 1U);
+  ASSERT_TRUE(shelf.settle());
+  EXPECT_EQ(rig.text("SELECT sum(requests), sum(us_sum) FROM hourly"), "14|21000");
+  const auto paths =
+      rig.stats->top_paths(base::unix_ms(rig.clock.wall()) / 3'600'000 - 24, 10).value();
+  ASSERT_EQ(paths.size(), 2U);
+  for (const stats::TopPath& path : paths) {
+    EXPECT_EQ(path.counts.requests, 7U) << path.path;
+    ASSERT_TRUE(path.estimates) << path.path;
+    EXPECT_NEAR(static_cast<double>(path.estimates->p50_us), 1500.0, 15.0) << path.path;
+  }
+  EXPECT_EQ(rig.audit(), "");
+  EXPECT_EQ(rig.consumer->report().store_failures, 0U);
+  ASSERT_TRUE(shelf.rebuild().ok());
+  shelf.expect_right();
+}
+
+TEST(FaultListTest, DamagedSketchesAreLeftOutWhenDaysAreMergedAndComeBackFromTheArchive) {
+  Shelf shelf;
+  Rig& rig = shelf.rig;
+  for (int hour = 0; hour < 2; ++hour) {
+    send(rig, 5, "/a");
+    send(rig, 5, "/b");
+    ASSERT_TRUE(shelf.settle());
+    rig.clock.advance(kHour);
+  }
+  rig.clock.advance(36 * kDay);
+  send(rig, 1, "/a");
+  ASSERT_TRUE(shelf.settle());
+  ASSERT_TRUE(shelf.archive().ok());
+  ASSERT_TRUE(shelf.clean().ok());
+  ASSERT_TRUE(rig.database
+                  ->execute("UPDATE sketches SET latency = x'07' WHERE rowid = (SELECT s.rowid FROM"
+                            " sketches s JOIN paths USING (path_id) WHERE path = '/a' ORDER BY"
+                            " hour LIMIT 1)")
+                  .ok());
+  const base::Result<RetentionOutcome> kept = shelf.retain();
+  ASSERT_TRUE(kept.ok()) << kept.error().what.view();
+  EXPECT_EQ(kept.value().damaged_sketches, 1U);
+  EXPECT_EQ(rig.number("SELECT count(*) FROM daily_sketches JOIN paths USING (path_id)"), 2);
+  EXPECT_GT(shelf.check().value().differing, 0U) << "the difference is found";
+  ASSERT_TRUE(shelf.rebuild().ok());
+  shelf.expect_right();
+
+  // Those of whole days, too.
+  ASSERT_TRUE(rig.database->execute("UPDATE daily_sketches SET latency = x'00'").ok());
+  rig.crash();
+  rig.start();
+  ASSERT_TRUE(rig.drain());
+  const auto top = rig.stats->top_paths(base::unix_ms(rig.clock.wall()) / 3'600'000 - 740, 10);
+  ASSERT_TRUE(top.ok()) << top.error().what.view();
+  EXPECT_EQ(top.value().front().counts.requests, 1U);
 }
 
 // ---- The journal and the rings ----

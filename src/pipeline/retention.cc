@@ -46,13 +46,14 @@ base::Result<RetentionOutcome> retain(sqlite::Writer& writer, sqlite::Database& 
   // The newest hour may be open in the consumer's memory, however old it is.
   const int64_t newest = WEIR_TRY(
       reader.query_int("SELECT ifnull(max(hour) / 24, 9223372036854775807) FROM sketches"));
-  const RetentionOutcome outcome{
+  RetentionOutcome outcome{
       .hourly_from = std::min(today - options.hourly_days, proven),
       .sketches_from = std::min({today - options.sketch_hours_days, proven, newest})};
 
   WEIR_TRY(raise(writer, stats::Bound::sketches, outcome.sketches_from));
   WEIR_TRY(run_all(writer, work, [&](sqlite::Database& database) {
-    return stats::merge_sketches(database, outcome.sketches_from, kSketchesPerSlice);
+    return stats::merge_sketches(database, outcome.sketches_from, kSketchesPerSlice,
+                                 outcome.damaged_sketches);
   }));
   WEIR_TRY(raise(writer, stats::Bound::hourly, outcome.hourly_from));
   WEIR_TRY(run_all(writer, work, [&](sqlite::Database& database) {

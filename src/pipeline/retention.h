@@ -27,6 +27,8 @@ struct RetentionOptions {
 struct RetentionOutcome {
   int64_t hourly_from = 0;  // Unix days: all rows from here on are kept.
   int64_t sketches_from = 0;
+  // Left out of the days that they were merged into; `weir stats rebuild` brings them back.
+  uint64_t damaged_sketches = 0;
 };
 
 // May be stopped and begun again at any moment. Threading: not the writing Database's thread.

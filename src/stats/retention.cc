@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "stats/derived.h"
+#include "stats/internal/rows.h"
 #include "stats/rebuilt_rows.h"
 
 namespace weir::stats {
@@ -54,16 +55,15 @@ struct HourSketches {
   SketchRow row;
 };
 
-base::Result<SketchRow> decode(const Statement& query, int through) {
+SketchRow read_row(const Statement& query, int through, uint64_t& damaged) {
   SketchRow row;
   row.through = static_cast<uint64_t>(query.column_int(through));
-  row.latency = WEIR_TRY(sketch::DdSketch::decode(query.column_blob(through + 1)));
-  row.clients = WEIR_TRY(sketch::HyperLogLog::decode(query.column_blob(through + 2)));
+  if (!internal::decode_sketches(query, through + 1, row)) ++damaged;
   return row;
 }
 
 base::Result<std::vector<HourSketches>> oldest_sketches(Database& database, int64_t day,
-                                                        int64_t rows_max) {
+                                                        int64_t rows_max, uint64_t& damaged) {
   const Database::Borrowed query = WEIR_TRY(database.cached(
       "SELECT rowid, hour, path_id, through, latency, clients FROM sketches WHERE hour < ?1"
       " ORDER BY hour, path_id LIMIT ?2"));
@@ -74,12 +74,12 @@ base::Result<std::vector<HourSketches>> oldest_sketches(Database& database, int6
     rows.push_back({.rowid = query->column_int(0),
                     .day = query->column_int(1) / kHoursOfDay,
                     .path_id = query->column_int(2),
-                    .row = WEIR_TRY(decode(*query, 3))});
+                    .row = read_row(*query, 3, damaged)});
   }
   return rows;
 }
 
-base::Status merge_into_day(Database& database, const HourSketches& hour) {
+base::Status merge_into_day(Database& database, const HourSketches& hour, uint64_t& damaged) {
   SketchRow sum = hour.row;
   {
     const Database::Borrowed query = WEIR_TRY(database.cached(
@@ -87,7 +87,7 @@ base::Status merge_into_day(Database& database, const HourSketches& hour) {
     query->bind(1, hour.day);
     query->bind(2, hour.path_id);
     if (WEIR_TRY(query->step())) {
-      const SketchRow day = WEIR_TRY(decode(*query, 0));
+      const SketchRow day = read_row(*query, 0, damaged);
       sum.through = std::max(sum.through, day.through);
       sum.latency.merge(day.latency);
       sum.clients.merge(day.clients);
@@ -176,16 +176,19 @@ base::Result<bool> drop_zones(Database& database, int64_t rows_max) {
                 rows_max);
 }
 
-base::Result<bool> merge_sketches(Database& database, int64_t day, int64_t rows_max) {
+base::Result<bool> merge_sketches(Database& database, int64_t day, int64_t rows_max,
+                                  uint64_t& damaged) {
   const auto derived = static_cast<uint64_t>(
       WEIR_TRY(database.query_int("SELECT seq FROM derived WHERE name = 'folded'")));
+  uint64_t found = 0;
   sqlite::Transaction transaction = WEIR_TRY(sqlite::Transaction::begin(database));
-  const std::vector<HourSketches> hours = WEIR_TRY(oldest_sketches(database, day, rows_max));
+  const std::vector<HourSketches> hours = WEIR_TRY(oldest_sketches(database, day, rows_max, found));
   for (const HourSketches& hour : hours) {
     if (hour.row.through > derived) return kUnfolded;
-    WEIR_TRY(merge_into_day(database, hour));
+    WEIR_TRY(merge_into_day(database, hour, found));
   }
   WEIR_TRY(transaction.commit());
+  damaged += found;
   return hours.empty();
 }
 

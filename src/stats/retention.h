@@ -36,7 +36,9 @@ base::Result<bool> drop_clients(sqlite::Database& database, int64_t day, int64_t
 base::Result<bool> drop_zones(sqlite::Database& database, int64_t rows_max);
 
 // Merges sketches of hours of the days before `day` into one for each path and day. Requires that
-// all events of these rows are written to them: else conflict.
-base::Result<bool> merge_sketches(sqlite::Database& database, int64_t day, int64_t rows_max);
+// all events of these rows are written to them: else conflict. What is damaged is left out, and
+// counted in `damaged`: the other rows must not wait for it, and the archive has it still.
+base::Result<bool> merge_sketches(sqlite::Database& database, int64_t day, int64_t rows_max,
+                                  uint64_t& damaged);
 
 }  // namespace weir::stats

@@ -69,10 +69,8 @@ class SqliteStats final : public Stats, private DerivedSource {
   // at most. Errors: as top_paths().
   base::Result<std::vector<std::string>> similar_paths(std::string_view path, size_t count);
   static constexpr size_t kSimilarLooked = 200'000;
+  uint64_t damaged_sketches() const override { return damaged_sketches_; }
   std::string last_error() const override { return database_.message(); }
-
-  // Sketches whose stored bytes were damaged and that began anew; since the start.
-  uint64_t corrupt_sketches() const { return corrupt_sketches_; }
 
  private:
   using Numbers = std::unordered_map<std::string, int64_t, codec::SeededHash, std::equal_to<>>;
@@ -130,7 +128,7 @@ class SqliteStats final : public Stats, private DerivedSource {
   uint64_t derived_through_ = 0;  // As the database has it.
   bool deriving_ = false;         // The two above are known.
   bool slim_left_ = false;        // There may be slim events that are folded.
-  uint64_t corrupt_sketches_ = 0;
+  uint64_t damaged_sketches_ = 0;
   int64_t checkpoint_at_pages_ = kCheckpointPages;
 };
 

@@ -224,12 +224,8 @@ base::Result<std::optional<SketchRow>> SqliteStats::sketch_row(SketchKey key) {
   if (!WEIR_TRY(query->step())) return std::optional<SketchRow>{};
   SketchRow row;
   row.through = unsigned_column(*query, 0);
-  base::Result<sketch::DdSketch> latency = sketch::DdSketch::decode(query->column_blob(1));
-  base::Result<sketch::HyperLogLog> clients = sketch::HyperLogLog::decode(query->column_blob(2));
   // Damaged bytes must not stop the counting for ever: the row begins anew, and says so.
-  if (!latency.ok() || !clients.ok()) ++corrupt_sketches_;
-  if (latency.ok()) row.latency = std::move(latency).value();
-  if (clients.ok()) row.clients = std::move(clients).value();
+  if (!internal::decode_sketches(*query, 1, row)) ++damaged_sketches_;
   return std::optional<SketchRow>{std::move(row)};
 }
 
@@ -264,8 +260,10 @@ base::Status SqliteStats::add_merged_days(int64_t path_id, int64_t first_hour, i
   query->bind(2, last_hour / 24);
   query->bind(3, path_id);
   while (WEIR_TRY(query->step())) {
-    sum.latency.merge(WEIR_TRY(sketch::DdSketch::decode(query->column_blob(0))));
-    sum.clients.merge(WEIR_TRY(sketch::HyperLogLog::decode(query->column_blob(1))));
+    SketchRow row;
+    if (!internal::decode_sketches(*query, 0, row)) ++damaged_sketches_;
+    sum.latency.merge(row.latency);
+    sum.clients.merge(row.clients);
   }
   return {};
 }

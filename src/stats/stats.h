@@ -250,6 +250,10 @@ class Stats {
   // nothing waits. Blocks for the disk.
   virtual base::Status maintain(bool idle) = 0;
 
+  // How often a row of sketches was read whose bytes are damaged, and counted as empty; since the
+  // start.
+  virtual uint64_t damaged_sketches() const = 0;
+
   // More words about the last error, for the log.
   virtual std::string last_error() const = 0;
 };

@@ -64,8 +64,8 @@ void offer(Least& top, size_t count, const Sum& sum) {
 base::Result<std::vector<Cursor>> open_cursors(Database& database, int64_t first_hour,
                                                int64_t last_hour) {
   std::vector<Cursor> cursors;
-  Statement hours =
-      WEIR_TRY(database.prepare("SELECT hour FROM totals WHERE hour BETWEEN ?1 AND ?2 ORDER BY hour"));
+  Statement hours = WEIR_TRY(
+      database.prepare("SELECT hour FROM totals WHERE hour BETWEEN ?1 AND ?2 ORDER BY hour"));
   hours.bind(1, first_hour);
   hours.bind(2, last_hour);
   while (WEIR_TRY(hours.step())) {
@@ -168,6 +168,15 @@ Counts read_counts(const Statement& row, int first) {
     values[i] = static_cast<uint64_t>(row.column_int(column));
   }
   return counts_of(values);
+}
+
+bool decode_sketches(const Statement& row, int column, SketchRow& into) {
+  base::Result<sketch::DdSketch> latency = sketch::DdSketch::decode(row.column_blob(column));
+  base::Result<sketch::HyperLogLog> clients =
+      sketch::HyperLogLog::decode(row.column_blob(column + 1));
+  if (latency.ok()) into.latency = std::move(latency).value();
+  if (clients.ok()) into.clients = std::move(clients).value();
+  return latency.ok() && clients.ok();
 }
 
 // A merge over the hours sees all rows of one path together, so memory does not grow with the

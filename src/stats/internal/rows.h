@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sqlite/database.h"
+#include "stats/derived.h"
 #include "stats/stats.h"
 
 namespace weir::stats::internal {
@@ -74,6 +75,10 @@ inline constexpr int kCountParameters = 25;
 void bind_counts(sqlite::Statement& statement, const Counts& counts);
 // The kCountParameters columns from `first` on.
 Counts read_counts(const sqlite::Statement& row, int first);
+
+// The bytes of a row of sketches: latency in `column`, clients behind it. What is damaged stays
+// empty. False: something was.
+bool decode_sketches(const sqlite::Statement& row, int column, SketchRow& into);
 
 // The path_ids with most requests in the hours from `first_hour` to `last_hour`, most first.
 base::Result<std::vector<int64_t>> top_path_ids(sqlite::Database& database, int64_t first_hour,
