@@ -41,7 +41,12 @@ base::Status raise(sqlite::Writer& writer, stats::Bound bound, int64_t day) {
 base::Result<RetentionOutcome> retain(sqlite::Writer& writer, sqlite::Database& reader,
                                       const base::Clock& clock, const RetentionOptions& options,
                                       const Work& work) {
-  const int64_t today = codec::unix_day_of_ms(base::unix_ms(clock.wall()));
+  int64_t today = codec::unix_day_of_ms(base::unix_ms(clock.wall()));
+  const auto look = [&](sqlite::Database& database) -> base::Status {
+    today = WEIR_TRY(stats::trusted_day(database, today));
+    return {};
+  };
+  WEIR_TRY(writer.run(look));
   const int64_t proven = WEIR_TRY(stats::first_unproven_day(reader));
   // The newest hour may be open in the consumer's memory, however old it is.
   const int64_t newest = WEIR_TRY(

@@ -6,6 +6,9 @@
 //   sketches of hours                      after 35 days: merged to one for each path and day;
 //                                          those of the newest day with traffic stay
 //
+// Days are counted from the clock's, but not from one that just went ahead by more than a month
+// (stats::trusted_day()).
+//
 // Events and adjustments are not its business: clean-up deletes them, with proofs. The ledger of
 // days, dead letters and the history of jobs stay.
 

@@ -173,6 +173,27 @@ TEST(RetentionTest, NothingGoesOfADayThatIsNotArchivedProvenAndCleaned) {
   }
 }
 
+TEST(RetentionTest, AClockThatLeaptAMonthAheadIsBelievedAfterAWeekAndNotADayEarlier) {
+  Shelf shelf;
+  shelf.keep();
+  ASSERT_TRUE(shelf.retain().ok());
+  const std::string before = shelf.books();
+  for (const int64_t days : {6 + 31 + 500, 6 + 31 + 506, 8, 6 + 31 + 600, 6 + 31 + 606}) {
+    shelf.rig.clock.set_wall(base::Wall{(shelf.first_day + days) * kDay});
+    ASSERT_TRUE(shelf.archive().ok());
+    ASSERT_TRUE(shelf.clean().ok());
+    ASSERT_TRUE(shelf.retain().ok());
+    EXPECT_TRUE(shelf.books() == before) << days;
+    EXPECT_LT(shelf.rig.number("SELECT value FROM meta WHERE name = 'hourly_from_day'"),
+              shelf.first_day)
+        << days;
+  }
+  shelf.go_to(6 + 31 + 607);
+  ASSERT_TRUE(shelf.retain().ok());
+  EXPECT_EQ(shelf.rig.number("SELECT count(*) FROM hourly"), 0);
+  EXPECT_EQ(shelf.rig.audit(), "");
+}
+
 TEST(RetentionTest, ADayWhoseAdjustmentsWaitStaysWithAllDaysAfterIt) {
   Shelf shelf;
   shelf.keep();

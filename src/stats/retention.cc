@@ -112,6 +112,28 @@ base::Result<int64_t> first_unproven_day(Database& database) {
       "  FROM adjust_parts a WHERE a.day = l.day AND a.state = 'completed' AND a.cleaned = 1)");
 }
 
+base::Result<int64_t> trusted_day(Database& database, int64_t today) {
+  const int64_t last = WEIR_TRY(
+      database.query_int("SELECT ifnull(max(value), -1) FROM meta WHERE name = 'retention_day'"));
+  const int64_t leapt = WEIR_TRY(database.query_int(
+      "SELECT ifnull(max(value), -1) FROM meta WHERE name = 'retention_leap_day'"));
+  const bool leap = last >= 0 && today > last + kLeapDays;
+  const bool known = leapt >= 0 && leapt <= today;
+  const bool trusted = !leap || (known && today >= leapt + kLeapTrustDays);
+  if (!trusted && known) return last;
+  sqlite::Transaction transaction = WEIR_TRY(sqlite::Transaction::begin(database));
+  WEIR_TRY(database.execute("DELETE FROM meta WHERE name = 'retention_leap_day'"));
+  {
+    const Database::Borrowed note =
+        WEIR_TRY(database.cached("INSERT OR REPLACE INTO meta VALUES(?1, ?2)"));
+    note->bind_text(1, trusted ? "retention_day" : "retention_leap_day");
+    note->bind(2, today);
+    WEIR_TRY(note->run());
+  }
+  WEIR_TRY(transaction.commit());
+  return trusted ? today : last;
+}
+
 base::Status raise_bound(Database& database, Bound bound, int64_t day) {
   sqlite::Transaction transaction = WEIR_TRY(sqlite::Transaction::begin(database));
   {

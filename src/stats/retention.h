@@ -29,6 +29,14 @@ enum class Bound : uint8_t {
 // Never lowers it.
 base::Status raise_bound(sqlite::Database& database, Bound bound, int64_t day);
 
+// The day that ages are counted from: `today` (Unix days), unless the clock went ahead by more than
+// kLeapDays since the last call. Then it is the day of that call, until the clock has stood there
+// for kLeapTrustDays: one that is wrong for a night must not delete years of statistics, nor raise
+// the bounds above for decades. Calls come once a day.
+inline constexpr int64_t kLeapDays = 31;
+inline constexpr int64_t kLeapTrustDays = 7;
+base::Result<int64_t> trusted_day(sqlite::Database& database, int64_t today);
+
 // Hourly rows of the days before `day`, then their totals and merged sketches.
 base::Result<bool> drop_hours(sqlite::Database& database, int64_t day, int64_t rows_max);
 base::Result<bool> drop_clients(sqlite::Database& database, int64_t day, int64_t rows_max);
