@@ -118,5 +118,40 @@ TEST(SegmentJournalTest, RemembersAReleaseFromBeforeOldSegmentsWereRead) {
   EXPECT_EQ(files_in(world, "data/journal/segment-00000001"), 0U);
 }
 
+// Goal: damage costs what it hit and nothing beside it. Method: one bit of each byte of a record in
+// the middle of a segment, one after the other.
+TEST(SegmentJournalTest, AFlippedBitAnywhereInARecordCostsThatRecordAndNoOther) {
+  constexpr SegmentId kSegment{1, 1};
+  constexpr uint64_t kEvents = 9;
+  constexpr uint64_t kHit = 5;
+  size_t record_bytes = 1;
+  for (size_t at = 0; at < record_bytes; ++at) {
+    SCOPED_TRACE("byte " + std::to_string(at));
+    World world{1, 1};
+    ASSERT_TRUE(world.start());
+    for (uint64_t i = 0; i < kEvents; ++i)
+      world.commit(0);
+    world.step();
+    const std::span<char> segment = world.files.bytes("data/journal/" + segment_name(kSegment));
+    const std::string_view bytes{segment.data(), segment.size()};
+    const auto salt = decode_segment_header(bytes, kSegment);
+    ASSERT_TRUE(salt);
+    traffic::RecordScanner scanner{bytes.substr(kSegmentHeaderBytes), *salt};
+    auto record = scanner.next();
+    while (record && record->place.sequence != kHit)
+      record = scanner.next();
+    ASSERT_TRUE(record);
+    record_bytes = traffic::kRecordHeaderBytes + record->payload.size();
+    segment[kSegmentHeaderBytes + scanner.record_offset() + at] ^= 0x10;
+    world.consume_all();
+    ASSERT_EQ(world.lost, 1U);
+    ASSERT_EQ(world.journal->status().lost, 1U);
+    ASSERT_GT(world.journal->status().corrupt_bytes, 0U);
+    for (const auto& [number, fate] : world.events)
+      ASSERT_EQ(fate.counted, number == kHit ? 0U : 1U) << "event " << number;
+  }
+  EXPECT_GT(record_bytes, traffic::kRecordHeaderBytes);
+}
+
 }  // namespace
 }  // namespace weir::journal
