@@ -33,6 +33,8 @@ constexpr milliseconds kPublishPatience{50};
 constexpr milliseconds kDrainLook{50};
 constexpr milliseconds kStopPatience{10'000};
 constexpr milliseconds kAlarmLook{1000};
+// The answer to commands that find no place among those that wait.
+constexpr const char* kConsumerBusy = R"({"error":"the consumer is busy"})";
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -329,19 +331,20 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
   const std::string command = text("command");
   if (command == "status") return StatusReport{*this}.json();
   if (command == "flush") {
-    return fmt::format(R"({{"request":{},"flushed":{}}})", recording_->request_flush(),
+    const std::optional<uint64_t> number = recording_->request_flush();
+    if (!number) return kConsumerBusy;
+    return fmt::format(R"({{"request":{},"flushed":{}}})", *number,
                        recording_->consumer_report().flushed);
   }
   if (command == "letters") {
     pipeline::LettersRequest letters;
     if (!parse_letters_request(std::string{request}, letters)) return R"({"error":"no letters"})";
     const std::optional<uint64_t> number = recording_->request_letters(std::move(letters));
-    if (!number) return R"({"error":"the consumer is busy"})";
+    if (!number) return kConsumerBusy;
     return fmt::format(R"({{"request":{}}})", *number);
   }
   if (command == "snapshot") {
-    recording_->request_snapshot();
-    return R"({"ok":true})";
+    return recording_->request_snapshot() ? R"({"ok":true})" : kConsumerBusy;
   }
   if (command == "tail") return answer_tail(request, ticket);
   if (command == "kv.write") return answer_kv(request, ticket);
@@ -368,7 +371,7 @@ std::optional<std::string> Node::answer_kv(std::string_view request, Ticket tick
     static_cast<void>(loop_->post(
         [this, ticket, text = kv_answer(status)] { control_socket_->answer(ticket, text); }));
   });
-  if (!sent) return R"({"error":"the consumer is busy"})";
+  if (!sent) return kConsumerBusy;
   return std::nullopt;
 }
 

@@ -208,21 +208,23 @@ void Recording::stop(std::chrono::milliseconds patience) {
   publish_report();
 }
 
-uint64_t Recording::request_flush() {
+std::optional<uint64_t> Recording::request_flush() {
   const uint64_t request = flush_requests_.fetch_add(1, std::memory_order_relaxed) + 1;
-  // Not sent: the thread is busy with others' commands; the next request carries this one.
-  static_cast<void>(consumer_thread_->post([this, request] { consumer_.request_flush(request); }));
-  return request;
+  const bool sent = consumer_thread_->post([this, request] { consumer_.request_flush(request); });
+  return sent ? std::optional{request} : std::nullopt;
 }
 
 base::Status Recording::flush(const std::atomic<bool>& cancelled) {
-  const uint64_t request = request_flush();
   const base::Monotonic deadline = clock_.monotonic() + kFlushPatience;
+  std::optional<uint64_t> request = request_flush();
   const base::MutexLock lock{mutex_};
-  while (report_.flushed < request) {
+  while (!request || report_.flushed < *request) {
     if (cancelled) return not_flushed(base::ErrorCode::cancelled);
-    if (clock_.monotonic() >= deadline) return not_flushed(base::ErrorCode::timed_out);
+    if (clock_.monotonic() >= deadline) {
+      return not_flushed(request ? base::ErrorCode::timed_out : base::ErrorCode::unavailable);
+    }
     report_published_.wait_for(mutex_, kFlushLook);
+    if (!request) request = request_flush();
   }
   return {};
 }
@@ -237,9 +239,8 @@ std::optional<uint64_t> Recording::request_letters(pipeline::LettersRequest requ
   return sent ? std::optional{number} : std::nullopt;
 }
 
-void Recording::request_snapshot() {
-  // Not sent: the thread is busy with others' commands; whoever asked may ask again.
-  static_cast<void>(consumer_thread_->post([this] { consumer_.request_snapshot(); }));
+bool Recording::request_snapshot() {
+  return consumer_thread_->post([this] { consumer_.request_snapshot(); });
 }
 
 bool Recording::write_kv(KvWrite write, std::function<void(base::Status)> done) {

@@ -74,16 +74,19 @@ class Recording final : public gateway::ClientIdentity {
   // How other threads write to the statistics database; between start() and stop().
   sqlite::Writer& writer() { return *writer_; }
   // Everything derived is to be written soon, for other readers of the database: it is when
-  // consumer_report().flushed reaches the number returned. Any thread.
-  uint64_t request_flush();
-  // A snapshot is to be published as soon as the consumer has the time. Any thread.
-  void request_snapshot();
+  // consumer_report().flushed reaches the number returned. Nothing: too many commands wait, and
+  // nothing comes of it. Any thread.
+  std::optional<uint64_t> request_flush();
+  // A snapshot is to be published as soon as the consumer has the time. False: too many commands
+  // wait, and nothing comes of it. Any thread.
+  [[nodiscard]] bool request_snapshot();
   // Makes the change on the consumer's thread and then calls `done` there. False: too many wait,
   // and `done` is never called. Any thread.
   [[nodiscard]] bool write_kv(KvWrite write, std::function<void(base::Status)> done);
 
-  // The same, and waits for it. Errors: cancelled; timed_out, while the database fails. Any thread
-  // but the consumer's.
+  // The same, and waits for it, also for its turn where too many commands wait. Errors: cancelled;
+  // timed_out, while the database fails; unavailable: its turn did not come. Any thread but the
+  // consumer's.
   base::Status flush(const std::atomic<bool>& cancelled);
   // Dead letters are to be served: done when consumer_report().letters.done_request reaches the
   // number returned. `request.number` is given here. Nothing: too many commands wait. Any thread.
