@@ -85,6 +85,19 @@ class Keeping(unittest.TestCase):
         self.assertRegex(jobs["archive"]["next"], "T04:15:00.000Z$")
         self.assertEqual(jobs["clean_up"]["schedule"], "0 3 * * *")
 
+    def test_a_database_that_grew_too_large_is_an_alarm_and_not_only_a_line(self):
+        self.node.stop()
+        with open(self.node.config, "r+", encoding="utf-8") as file:
+            text = file.read().replace("[stats]\n", '[stats]\ndisk_max = "64KiB"\n')
+            file.seek(0)
+            file.write(text)
+        self.node.start_and_wait()
+        # The start catches up on the report, among others.
+        wait_for(lambda: "disk" in [alarm["name"] for alarm in self.node.status()["alarms"]], "the alarm")
+        (text,) = [alarm["text"] for alarm in self.node.status()["alarms"] if alarm["name"] == "disk"]
+        self.assertIn("more than stats.disk_max", text)
+        self.assertEqual(self.node.run("status").returncode, 3, "scripts see it, too")
+
     def test_the_hours_are_what_the_events_say_and_are_set_right_when_they_are_not(self):
         self.ask(25)
         self.node.drain()
