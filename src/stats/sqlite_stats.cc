@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "stats/internal/rows.h"
 #include "stats/internal/schema.h"
+#include "stats/path_sums.h"
 
 namespace weir::stats {
 namespace {
@@ -163,11 +164,12 @@ base::Status SqliteStats::recent_ids(size_t count,
 base::Result<std::vector<TopPath>> SqliteStats::top_paths(int64_t first_hour, size_t count) {
   std::vector<TopPath> top;
   const int64_t last_hour = first_hour + kTopHours - 1;
-  const std::vector<int64_t> ids =
-      WEIR_TRY(internal::top_path_ids(database_, first_hour, last_hour, count));
-  for (const int64_t path_id : ids) {
-    TopPath path = WEIR_TRY(internal::sum_of_path(database_, path_id, first_hour, last_hour));
-    path.estimates = WEIR_TRY(estimates_of(path_id, first_hour, path.newest_hour));
+  TopSums sums{count};
+  WEIR_TRY(for_each_path(database_, first_hour, last_hour,
+                         [&sums](const PathSum& sum) { sums.offer(sum); }));
+  for (const PathSum& sum : sums.take()) {
+    TopPath path = WEIR_TRY(internal::sum_of_path(database_, sum.path_id, first_hour, last_hour));
+    path.estimates = WEIR_TRY(estimates_of(sum.path_id, first_hour, path.newest_hour));
     top.push_back(std::move(path));
   }
   return top;

@@ -4,7 +4,6 @@
 #include <array>
 #include <charconv>
 #include <cstring>
-#include <queue>
 
 #include "stats/count_columns.h"
 
@@ -26,55 +25,6 @@ void bind_optional(Statement& statement, int parameter, std::optional<uint64_t> 
   } else {
     statement.bind_null(parameter);
   }
-}
-
-// One hour's rows, in the order of path_id.
-struct Cursor {
-  Statement rows;
-  int64_t path_id = 0;
-  uint64_t requests = 0;
-
-  base::Result<bool> next() {
-    if (!WEIR_TRY(rows.step())) return false;
-    path_id = rows.column_int(0);
-    requests = static_cast<uint64_t>(rows.column_int(1));
-    return true;
-  }
-};
-
-struct Sum {
-  uint64_t requests = 0;
-  int64_t path_id = 0;
-  // Orders the heap's least first: fewest requests, then the newest path.
-  bool operator>(const Sum& other) const {
-    return requests != other.requests ? requests > other.requests : path_id < other.path_id;
-  }
-};
-using Least = std::priority_queue<Sum, std::vector<Sum>, std::greater<>>;
-
-void offer(Least& top, size_t count, const Sum& sum) {
-  if (count == 0) return;
-  if (top.size() == count) {
-    if (!(sum > top.top())) return;
-    top.pop();
-  }
-  top.push(sum);
-}
-
-base::Result<std::vector<Cursor>> open_cursors(Database& database, int64_t first_hour,
-                                               int64_t last_hour) {
-  std::vector<Cursor> cursors;
-  Statement hours = WEIR_TRY(
-      database.prepare("SELECT hour FROM totals WHERE hour BETWEEN ?1 AND ?2 ORDER BY hour"));
-  hours.bind(1, first_hour);
-  hours.bind(2, last_hour);
-  while (WEIR_TRY(hours.step())) {
-    Cursor cursor{WEIR_TRY(
-        database.prepare("SELECT path_id, requests FROM hourly WHERE hour = ?1 ORDER BY path_id"))};
-    cursor.rows.bind(1, hours.column_int(0));
-    if (WEIR_TRY(cursor.next())) cursors.push_back(std::move(cursor));
-  }
-  return cursors;
 }
 
 }  // namespace
@@ -177,39 +127,6 @@ bool decode_sketches(const Statement& row, int column, SketchRow& into) {
   if (latency.ok()) into.latency = std::move(latency).value();
   if (clients.ok()) into.clients = std::move(clients).value();
   return latency.ok() && clients.ok();
-}
-
-// A merge over the hours sees all rows of one path together, so memory does not grow with the
-// number of paths.
-base::Result<std::vector<int64_t>> top_path_ids(Database& database, int64_t first_hour,
-                                                int64_t last_hour, size_t count) {
-  std::vector<Cursor> cursors = WEIR_TRY(open_cursors(database, first_hour, last_hour));
-  const auto later = [&cursors](size_t a, size_t b) {
-    return cursors[a].path_id > cursors[b].path_id;
-  };
-  std::priority_queue<size_t, std::vector<size_t>, decltype(later)> next{later};
-  for (size_t i = 0; i < cursors.size(); ++i)
-    next.push(i);
-
-  Least top;
-  Sum sum;
-  while (!next.empty()) {
-    const size_t i = next.top();
-    next.pop();
-    if (cursors[i].path_id != sum.path_id) {
-      if (sum.requests > 0) offer(top, count, sum);
-      sum = {0, cursors[i].path_id};
-    }
-    sum.requests += cursors[i].requests;
-    if (WEIR_TRY(cursors[i].next())) next.push(i);
-  }
-  if (sum.requests > 0) offer(top, count, sum);
-
-  std::vector<int64_t> ids;
-  for (; !top.empty(); top.pop())
-    ids.push_back(top.top().path_id);
-  std::reverse(ids.begin(), ids.end());
-  return ids;
 }
 
 base::Result<TopPath> sum_of_path(Database& database, int64_t path_id, int64_t first_hour,

@@ -1,5 +1,5 @@
 #pragma once
-// Small conversions between values and columns, and the queries of the snapshot.
+// Small conversions between values and columns, and the sums of one path.
 
 #include <cstdint>
 #include <optional>
@@ -80,9 +80,6 @@ Counts read_counts(const sqlite::Statement& row, int first);
 // empty. False: something was.
 bool decode_sketches(const sqlite::Statement& row, int column, SketchRow& into);
 
-// The path_ids with most requests in the hours from `first_hour` to `last_hour`, most first.
-base::Result<std::vector<int64_t>> top_path_ids(sqlite::Database& database, int64_t first_hour,
-                                                int64_t last_hour, size_t count);
 // Over the hours from `first_hour` to `last_hour`, both included.
 base::Result<TopPath> sum_of_path(sqlite::Database& database, int64_t path_id, int64_t first_hour,
                                   int64_t last_hour);
