@@ -56,6 +56,7 @@ def pipeline(bench: Bench) -> dict:
         Check("memory, all paths distinct", memory["peak_bytes"] / MIB, 512, False, None, "MiB"),
         Check("snapshot, 1 M hourly rows", many["snapshot_ms"], 500, False, 80, "ms"),
         Check("top list, 1 000 paths", usual["top_ms"], 100, False, None, "ms"),
+        Check("dashboard, 1 000 paths", usual["dashboard_ms"], 100, False, None, "ms"),
         Check("archive of 1 M rows", keeping["archive_seconds"], 60, False, 10, "s"),
         Check("archive, memory grown", whole["archive_grown_bytes"] / MIB, 64, False, 32, "MiB"),
         Check("clean-up, rows deleted/s", whole["delete_per_second"], 500e3, True, None, "/s"),

@@ -10,10 +10,13 @@
 #include "app/recording.h"
 #include "base/assert.h"
 #include "codec/iso_time.h"
+#include "jobs/timetable.h"
+#include "kv/sqlite_kv.h"
 #include "pipeline/adjust_archiver.h"
 #include "pipeline/archiver.h"
 #include "pipeline/audit.h"
 #include "pipeline/compaction.h"
+#include "pipeline/geo_snapshot.h"
 #include "pipeline/retention.h"
 #include "stats/client_lists.h"
 
@@ -23,6 +26,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kNiceness = 10;
+constexpr std::string_view kDashboardCron = "*/10 * * * *";
+constexpr std::string_view kGeoCron = "*/5 * * * *";
+
+constexpr base::Error kConsumerBusy{base::ErrorCode::unavailable, base::Origin::storage,
+                                    base::Retry::with_backoff, 0, "the consumer is busy"};
 
 pipeline::Work work_of(jobs::JobContext& context) {
   return {.cancelled = context.cancelled, .progress = [&context](uint64_t done, uint64_t total) {
@@ -50,13 +58,15 @@ std::string objects_path(const std::string& data_dir) {
   return data_dir + "/objects";
 }
 
-base::Result<std::unique_ptr<Housekeeping>> Housekeeping::open(
-    const config::Config& config, const std::string& data_dir, sqlite::Writer& writer,
-    base::Clock& clock, os::Files& files, base::Logger& logger, Derive derive) {
+base::Result<std::unique_ptr<Housekeeping>> Housekeeping::open(const config::Config& config,
+                                                               const std::string& data_dir,
+                                                               sqlite::Writer& writer,
+                                                               base::Clock& clock, os::Files& files,
+                                                               base::Logger& logger, Hooks hooks) {
   auto store =
       WEIR_TRY(objects::DirectoryStore::open(files, clock, {.directory = objects_path(data_dir)}));
   std::unique_ptr<Housekeeping> housekeeping{new Housekeeping{
-      config, data_dir, writer, std::move(store), clock, logger, std::move(derive)}};  // Private.
+      config, data_dir, writer, std::move(store), clock, logger, std::move(hooks)}};  // Private.
   housekeeping->thread_ = WEIR_TRY(
       PacedThread::create(clock, "jobs", kNiceness,
                           [&scheduler = housekeeping->scheduler_] { return scheduler.step(); }));
@@ -65,7 +75,7 @@ base::Result<std::unique_ptr<Housekeeping>> Housekeeping::open(
 
 Housekeeping::Housekeeping(const config::Config& config, const std::string& data_dir,
                            sqlite::Writer& writer, std::unique_ptr<objects::DirectoryStore> store,
-                           base::Clock& clock, base::Logger& logger, Derive derive)
+                           base::Clock& clock, base::Logger& logger, Hooks hooks)
     : disabled_(config.jobs_disabled),
       crons_(config.crons),
       disk_bytes_max_(config.stats.disk_max),
@@ -73,7 +83,7 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
       writer_(writer),
       clock_(clock),
       logger_(logger),
-      derive_(std::move(derive)),
+      hooks_(std::move(hooks)),
       store_(std::move(store)),
       reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
       history_reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
@@ -88,6 +98,15 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
       [this](jobs::JobContext& context) { return report_capacity(context); });
   add("compact", "0 6 * * 0", [this](jobs::JobContext& context) { return compact(context); });
   add("retention", "0 5 * * *", [this](jobs::JobContext& context) { return retain(context); });
+  add("dashboard_snapshot", kDashboardCron,
+      [this](jobs::JobContext& context) { return snapshot_dashboard(context); });
+  add("geo_snapshot", kGeoCron,
+      [this](jobs::JobContext& context) { return snapshot_geo(context); });
+  add("path_snapshot", "0 * * * *", [this](jobs::JobContext&) -> base::Result<std::string> {
+    if (!hooks_.request_snapshot()) return kConsumerBusy;
+    return std::string{"the consumer is asked for it"};
+  });
+  apply(config);
 }
 
 Housekeeping::~Housekeeping() {
@@ -110,6 +129,27 @@ void Housekeeping::add(std::string_view name, std::string_view schedule, jobs::J
                   .work = std::move(work)});
 }
 
+// Until when a snapshot of the job is kept; its schedule may be the configuration's.
+base::Wall Housekeeping::kept_until(std::string_view name, std::string_view otherwise) const {
+  return jobs::kept_until(codec::Cron::parse(cron_of(name, otherwise)).value(), clock_.wall());
+}
+
+base::Status Housekeeping::write_kv(const std::function<base::Status(kv::Kv&)>& write) {
+  return writer_.run([&](sqlite::Database& database) {
+    kv::SqliteKv store{database, clock_};
+    return write(store);
+  });
+}
+
+// Rules for cache and geography do not exist, so no path has any.
+void Housekeeping::apply(const config::Config& config) {
+  const auto limited =
+      std::count_if(config.routes.begin(), config.routes.end(),
+                    [](const config::Route& route) { return route.rate_limit.enabled; });
+  const base::MutexLock lock{mutex_};
+  configured_ = {.paths = config.routes.size(), .with_rate_limit = static_cast<uint64_t>(limited)};
+}
+
 void Housekeeping::start() {
   thread_->start();
 }
@@ -125,7 +165,7 @@ base::Status Housekeeping::open_reader() {
 }
 
 base::Result<std::string> Housekeeping::archive(jobs::JobContext& context) {
-  WEIR_TRY(derive_(context.cancelled));  // Adjustments are archived with their sketches.
+  WEIR_TRY(hooks_.derive(context.cancelled));  // Adjustments are archived with their sketches.
   WEIR_TRY(open_reader());
   pipeline::Archiver archiver{writer_, reader_, *store_, clock_, logger_, {}};
   const pipeline::ArchiveOutcome outcome = WEIR_TRY(archiver.run(work_of(context)));
@@ -136,7 +176,7 @@ base::Result<std::string> Housekeeping::archive(jobs::JobContext& context) {
 }
 
 base::Result<std::string> Housekeeping::clean_up(jobs::JobContext& context) {
-  WEIR_TRY(derive_(context.cancelled));  // What is not derived is not deleted.
+  WEIR_TRY(hooks_.derive(context.cancelled));  // What is not derived is not deleted.
   WEIR_TRY(open_reader());
   const pipeline::CleanOutcome outcome =
       WEIR_TRY(pipeline::clean_archived(writer_, reader_, *store_, logger_, work_of(context)));
@@ -147,7 +187,7 @@ base::Result<std::string> Housekeeping::clean_up(jobs::JobContext& context) {
 }
 
 base::Result<std::string> Housekeeping::list_clients(jobs::JobContext& context) {
-  WEIR_TRY(derive_(context.cancelled));
+  WEIR_TRY(hooks_.derive(context.cancelled));
   WEIR_TRY(open_reader());
   const stats::ListOutcome outcome =
       WEIR_TRY(stats::list_clients(writer_, reader_, clock_.wall(), context.cancelled));
@@ -155,7 +195,7 @@ base::Result<std::string> Housekeeping::list_clients(jobs::JobContext& context) 
 }
 
 base::Result<std::string> Housekeeping::audit(jobs::JobContext& context) {
-  WEIR_TRY(derive_(context.cancelled));
+  WEIR_TRY(hooks_.derive(context.cancelled));
   WEIR_TRY(open_reader());
   const pipeline::AuditReport report =
       WEIR_TRY(pipeline::audit(reader_, clock_, {.cancel = &context.cancelled}));
@@ -178,7 +218,7 @@ base::Result<std::string> Housekeeping::compact(jobs::JobContext& context) {
 }
 
 base::Result<std::string> Housekeeping::retain(jobs::JobContext& context) {
-  WEIR_TRY(derive_(context.cancelled));  // What is not derived is not merged.
+  WEIR_TRY(hooks_.derive(context.cancelled));  // What is not derived is not merged.
   WEIR_TRY(open_reader());
   const pipeline::RetentionOutcome outcome = WEIR_TRY(
       pipeline::retain(writer_, reader_, clock_, {.hourly_days = hourly_days_}, work_of(context)));
@@ -213,6 +253,37 @@ base::Result<std::string> Housekeeping::report_capacity(jobs::JobContext& /*cont
       "{} bytes used, {} bytes free inside, {} events, {} hourly rows, {} days archived, {} of them"
       " cleaned",
       bytes, page_bytes * free_pages, events, hours, completed, cleaned);
+}
+
+base::Result<std::string> Housekeeping::snapshot_dashboard(jobs::JobContext& context) {
+  // Where it fails, the estimates are some ten seconds old.
+  static_cast<void>(hooks_.derive(context.cancelled));
+  WEIR_TRY(open_reader());
+  pipeline::DashboardInputs inputs{.rates = hooks_.rates()};
+  {
+    const base::MutexLock lock{mutex_};
+    inputs.configured = configured_;
+  }
+  const pipeline::Dashboard dashboard =
+      WEIR_TRY(pipeline::make_dashboard(reader_, clock_, inputs, context.cancelled));
+  const base::Wall expires = kept_until("dashboard_snapshot", kDashboardCron);
+  WEIR_TRY(
+      write_kv([&](kv::Kv& kv) { return pipeline::publish_dashboard(kv, dashboard, expires); }));
+  std::string summary = fmt::format("{} requests in 24 hours", dashboard.requests);
+  if (!dashboard.errors.empty()) {
+    summary += fmt::format(", degraded, without: {} {}", fmt::join(dashboard.errors, ", "),
+                           dashboard.message);
+  }
+  return summary;
+}
+
+base::Result<std::string> Housekeeping::snapshot_geo(jobs::JobContext& context) {
+  WEIR_TRY(open_reader());
+  const pipeline::GeoTraffic traffic =
+      WEIR_TRY(pipeline::geo_traffic(reader_, clock_.wall(), context.cancelled));
+  const base::Wall expires = kept_until("geo_snapshot", kGeoCron);
+  WEIR_TRY(write_kv([&](kv::Kv& kv) { return pipeline::publish_geo(kv, traffic, expires); }));
+  return fmt::format("{} edges", traffic.edges.size());
 }
 
 std::string Housekeeping::disk_alarm() const {

@@ -1,6 +1,7 @@
 #pragma once
-// What a node does by itself at its times (UTC): archive, clean up, report its size. The jobs are
-// those of the founding system; how they are run and remembered: jobs/scheduler.h.
+// What a node does by itself at its times (UTC): archive, clean up, report its size, publish
+// snapshots. The jobs are those of the founding system; how they are run and remembered:
+// jobs/scheduler.h.
 
 #include <atomic>
 #include <functional>
@@ -18,6 +19,7 @@
 #include "jobs/sqlite_history.h"
 #include "objects/directory_store.h"
 #include "os/files.h"
+#include "pipeline/dashboard.h"
 #include "sqlite/database.h"
 #include "sqlite/writer.h"
 
@@ -28,20 +30,30 @@ namespace weir::app {
 // Threading: the control thread, unless said otherwise.
 class Housekeeping {
  public:
-  // Lets the consumer write all that follows from what is committed, and waits for it.
-  using Derive = std::function<base::Status(const std::atomic<bool>& cancelled)>;
+  // What other parts of the node do for the jobs. Called on the jobs' thread.
+  struct Hooks {
+    // Lets the consumer write all that follows from what is committed, and waits for it.
+    std::function<base::Status(const std::atomic<bool>& cancelled)> derive;
+    // Lets the consumer publish the snapshot of the paths soon. False: too many commands wait.
+    std::function<bool()> request_snapshot;
+    // None: not known yet.
+    std::function<std::optional<pipeline::DashboardInputs::Rates>()> rates;
+  };
 
   // Errors: those of objects::DirectoryStore::open(); unavailable (out of descriptors).
   static base::Result<std::unique_ptr<Housekeeping>> open(const config::Config& config,
                                                           const std::string& data_dir,
                                                           sqlite::Writer& writer,
                                                           base::Clock& clock, os::Files& files,
-                                                          base::Logger& logger, Derive derive);
+                                                          base::Logger& logger, Hooks hooks);
   ~Housekeeping();
 
   void start();
   // Ends the job that runs, and the thread. Before the writer's thread ends.
   void stop();
+
+  // What the dashboard shows of a configuration: its routes stand for the founding system's paths.
+  void apply(const config::Config& config);
 
   jobs::Scheduler& scheduler() { return scheduler_; }
   // Why an operator should look at the database's size; empty: no reason.
@@ -60,8 +72,10 @@ class Housekeeping {
  private:
   Housekeeping(const config::Config& config, const std::string& data_dir, sqlite::Writer& writer,
                std::unique_ptr<objects::DirectoryStore> store, base::Clock& clock,
-               base::Logger& logger, Derive derive);
+               base::Logger& logger, Hooks hooks);
   std::string_view cron_of(std::string_view name, std::string_view otherwise) const;
+  base::Wall kept_until(std::string_view name, std::string_view otherwise) const;
+  base::Status write_kv(const std::function<base::Status(kv::Kv&)>& write);
   void add(std::string_view name, std::string_view schedule, jobs::Job::Work work);
   base::Status open_reader();
   base::Result<std::string> archive(jobs::JobContext& context);
@@ -71,6 +85,8 @@ class Housekeeping {
   base::Result<std::string> compact(jobs::JobContext& context);
   base::Result<std::string> retain(jobs::JobContext& context);
   base::Result<std::string> report_capacity(jobs::JobContext& context);
+  base::Result<std::string> snapshot_dashboard(jobs::JobContext& context);
+  base::Result<std::string> snapshot_geo(jobs::JobContext& context);
 
   const std::vector<std::string> disabled_;
   const std::vector<std::pair<std::string, std::string>> crons_;  // By the job's name.
@@ -79,7 +95,7 @@ class Housekeeping {
   sqlite::Writer& writer_;
   const base::Clock& clock_;
   base::Logger& logger_;
-  const Derive derive_;
+  const Hooks hooks_;
   const std::unique_ptr<objects::DirectoryStore> store_;
   sqlite::Database reader_;          // Of the jobs.
   sqlite::Database history_reader_;  // Of the history.
@@ -89,6 +105,7 @@ class Housekeeping {
   std::string disk_alarm_ WEIR_GUARDED_BY(mutex_);
   std::string audit_alarm_ WEIR_GUARDED_BY(mutex_);
   std::optional<Audited> audited_ WEIR_GUARDED_BY(mutex_);
+  pipeline::DashboardInputs::Configured configured_ WEIR_GUARDED_BY(mutex_);
   std::unique_ptr<PacedThread> thread_;
 };
 

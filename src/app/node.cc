@@ -64,6 +64,13 @@ bool refuse_descriptor(const std::string& address) {
   return refuse(fmt::format("{}: no such descriptor was passed (LISTEN_FDNAMES)", address));
 }
 
+std::optional<pipeline::DashboardInputs::Rates> rates_of(
+    const std::optional<LiveState::View>& live) {
+  if (!live) return std::nullopt;
+  return pipeline::DashboardInputs::Rates{.current_rpm = live->traffic.stats.current_rpm,
+                                          .peak_rpm = live->traffic.stats.peak_rpm};
+}
+
 }  // namespace
 
 Node::Node(ServeOptions options) : options_(std::move(options)) {}
@@ -138,7 +145,10 @@ bool Node::open_storage() {
   recording_->add_sink(followers_);
   auto housekeeping = Housekeeping::open(
       *config_, options_.data_dir, recording_->writer(), clock_, files_, *logger_,
-      [this](const std::atomic<bool>& cancelled) { return recording_->flush(cancelled); });
+      {.derive =
+           [this](const std::atomic<bool>& cancelled) { return recording_->flush(cancelled); },
+       .request_snapshot = [this] { return recording_->request_snapshot(); },
+       .rates = [this] { return rates_of(recording_->live_state(0)); }});
   if (!housekeeping.ok()) {
     return refuse(fmt::format("{}: the object store cannot be opened: {} (errno {})",
                               objects_path(options_.data_dir), housekeeping.error().what.view(),
@@ -280,6 +290,7 @@ void Node::reload() {
   }
   publish(std::make_shared<const config::Config>(std::move(loaded.config)));
   recording_->apply(*config_);
+  housekeeping_->apply(*config_);
   resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
   logger_->log(base::LogLevel::info, "configuration: version {} is in force, {} routes", version_,
                config_->routes.size());

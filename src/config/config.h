@@ -218,8 +218,9 @@ struct AccessLog {
 };
 
 // What a node does by itself (app/housekeeping.h).
-inline constexpr std::array<std::string_view, 7> kJobNames{
-    "archive", "clean_up", "audit", "client_lists", "capacity_report", "retention", "compact"};
+inline constexpr std::array<std::string_view, 10> kJobNames{
+    "archive", "clean_up",           "audit",        "client_lists", "capacity_report", "retention",
+    "compact", "dashboard_snapshot", "geo_snapshot", "path_snapshot"};
 
 // The built-in route that `weir smoke` asks by default, and its id.
 inline constexpr std::string_view kSmokePath = "/__weir/smoke";

@@ -32,4 +32,11 @@ bool Timetable::was_taken(base::Wall scheduled) const {
   return std::find(taken_.begin(), taken_.end(), scheduled) != taken_.end();
 }
 
+base::Wall kept_until(const codec::Cron& schedule, base::Wall now) {
+  constexpr std::chrono::hours kWithoutNext{24};  // Near the year 10000.
+  const std::optional<base::Wall> next = schedule.next_after(now);
+  const std::optional<base::Wall> after = next ? schedule.next_after(*next) : std::nullopt;
+  return after ? now + 2 * (*after - now) : now + kWithoutNext;
+}
+
 }  // namespace weir::jobs

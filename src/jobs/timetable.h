@@ -56,4 +56,9 @@ class Timetable {
   std::deque<base::Wall> taken_;  // Oldest first.
 };
 
+// Until when something that a job makes with every run should be kept: twice as long from `now` as
+// to its next time but one. That is at least twice the time between two runs, so what is published
+// outlives a run that is late or fails, and it does not stay for ever when all of them do.
+base::Wall kept_until(const codec::Cron& schedule, base::Wall now);
+
 }  // namespace weir::jobs

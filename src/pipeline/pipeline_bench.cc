@@ -5,7 +5,7 @@
 //   consumer  EVENTS over 1 000 paths and 10 000 clients from a backlog, everything on
 //   memory    EVENTS, each with a path of its own, of a million clients
 //   keeping   EVENTS of one past day: archived, proven, deleted, and counted by path from there
-//   queries   the snapshot and the top list over 24 hours, PATHS of which each hour has a row
+//   queries   the snapshots and the top list over 24 hours, PATHS of which each hour has a row
 
 #include <algorithm>
 #include <cstdio>
@@ -26,6 +26,8 @@
 #include "pipeline/archive_query.h"
 #include "pipeline/archiver.h"
 #include "pipeline/consumer.h"
+#include "pipeline/dashboard.h"
+#include "pipeline/geo_snapshot.h"
 #include "pipeline/snapshot.h"
 #include "pipeline/testing/traffic_journal.h"
 #include "sqlite/writer.h"
@@ -269,9 +271,31 @@ void measure_queries(const std::string& directory, uint64_t paths) {
     need(store.stats.top_paths(now_us() / 3'600'000'000 - 23, 20), "top");
     top_ms = std::max(top_ms, listing.seconds() * 1000);
   }
-  fmt::print(R"({{"hourly_rows":{},"snapshot_ms":{:.1f},"top_ms":{:.1f}}})"
+  need(store.database.execute("UPDATE events SET colo = 'node'"), "colo");
+  sqlite::Database reader{directory + "/weir.db", {.access = sqlite::Access::query_only}};
+  need(reader.open(), "reader");
+  const std::atomic<bool> never{false};
+  double dashboard_ms = 0;
+  double geo_ms = 0;
+  size_t zones = 0;
+  for (int round = 0; round < 5; ++round) {
+    const Timer overview;
+    if (!need(make_dashboard(reader, store.clock, {.rates = {{1, 1}}}, never), "dashboard")
+             .errors.empty()) {
+      fail("the dashboard is degraded");
+    }
+    dashboard_ms = std::max(dashboard_ms, overview.seconds() * 1000);
+    const Timer edges;
+    // The events lie within the hour.
+    zones = need(geo_traffic(reader, store.clock.wall(), never, {.window = std::chrono::hours{1}}),
+                 "geo")
+                .zones;
+    geo_ms = std::max(geo_ms, edges.seconds() * 1000);
+  }
+  fmt::print(R"({{"hourly_rows":{},"snapshot_ms":{:.1f},"top_ms":{:.1f},"dashboard_ms":{:.1f},)"
+             R"("geo_zones":{},"geo_ms":{:.1f}}})"
              "\n",
-             rows, snapshot_ms, top_ms);
+             rows, snapshot_ms, top_ms, dashboard_ms, zones, geo_ms);
 }
 
 }  // namespace
