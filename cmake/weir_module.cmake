@@ -126,7 +126,7 @@ if(WEIR_FUZZ)
 endif()
 
 # The main() of a corpus replay test.
-add_library(fuzz_replay STATIC ${PROJECT_SOURCE_DIR}/tools/fuzz_replay.cc)
+add_library(fuzz_replay STATIC ${CMAKE_CURRENT_LIST_DIR}/../tools/fuzz_replay.cc)
 target_link_libraries(fuzz_replay PRIVATE weir_options)
 
 # Headers that most sources include, parsed once: half of a debug build's time. Not for release,
