@@ -277,6 +277,28 @@ TEST(LimiterTest, AFullStripeKeepsItsClientsAndStrangersShareOneEntryForEachPref
   EXPECT_EQ(limiter.counts().shared, 3U) << "the expired made room";
 }
 
+// Goal: where every place and every shared entry of a stripe is live, it says so and counts
+// nothing. Method: keys of one stripe, each a group of its own: 16 places, then 16 shared entries.
+TEST(LimiterTest, AStripeWithoutAnyPlaceSaysSoAndCountsNothing) {
+  Limiter limiter{256 * 12, kSeed};
+  const Limit limit{.requests = 1, .window = seconds{60}};
+  const auto key = [](uint64_t nth) {
+    return base::TableKey{.group = (uint64_t{7} << 56U) + nth, .member = nth * 0x9e3779b97f4a7c15U};
+  };
+  const int64_t now = 1'000'000;
+  for (uint64_t nth = 1; nth <= 32; ++nth)
+    ASSERT_TRUE(admits(limiter, key(nth), limit, now)) << nth;
+  EXPECT_EQ(limiter.counts().shared, 16U);
+  for (uint64_t nth = 33; nth < 40; ++nth)
+    EXPECT_EQ(ask(limiter, key(nth), limit, now).answer, Answer::no_room);
+  const std::array<Charge, 2> both{Charge{limiter.value_key("r", "c"), limit},
+                                   Charge{key(40), limit}};
+  std::array<Room, 2> rooms{};
+  EXPECT_EQ(limiter.admit(both, at(now), rooms).answer, Answer::no_room);
+  EXPECT_EQ(limiter.look(both[0], at(now)).remaining, 1U) << "all or none";
+  EXPECT_TRUE(admits(limiter, key(41), limit, now + 70'000'000)) << "the expired make room";
+}
+
 TEST(LimiterTest, ARequestsOwnEntriesDoNotTakeEachOthersPlace) {
   Limiter limiter{256 * 12, kSeed};
   const Limit limit{.requests = 1, .window = seconds{60}};
