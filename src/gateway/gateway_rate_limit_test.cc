@@ -1,5 +1,7 @@
 // The stage suite's rate limits: what is refused, what is told, what is recorded. What is admitted
 // when is limit/limiter_test.cc's.
+#include <array>
+
 #include <gtest/gtest.h>
 
 #include "gateway/testing/stage_rig.h"
@@ -108,6 +110,27 @@ TEST_P(GatewayRateLimitTest, AReloadKeepsWhatWasCountedAndTakesTheNewLimit) {
   rig.publish_with("rate_limit = {limit = 2}");
   EXPECT_EQ(proxied().head().field("X-RateLimit-Remaining"), "0");
   refused();
+}
+
+// Goal: without a place to count in, requests pass, and are counted as unchecked. Method: fill the
+// client's stripe, shared entries too, with strangers.
+TEST_P(GatewayRateLimitTest, WhatCannotBeCountedPassesAndIsCountedAsUnchecked) {
+  rig.publish_with("rate_limit = {limit = 1}");
+  limit::Limiter& limiter = rig.shared.limiter;
+  const std::array<uint8_t, 16> client{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7};
+  limit::Charge stranger{limiter.address_key("kv", client, 64),
+                         {.requests = 1, .window = std::chrono::seconds{60}}};
+  limit::Room room;
+  for (int nth = 0; nth < 1000; ++nth) {
+    stranger.key.group += 1;  // The stripe is in the highest bits.
+    stranger.key.member += 0x9e3779b97f4a7c15U;
+    limiter.admit({&stranger, 1}, rig.clock.monotonic(), {&room, 1});
+  }
+  for (uint64_t nth = 1; nth <= 3; ++nth) {
+    EXPECT_EQ(proxied().head().field("RateLimit"), "(none)");
+    EXPECT_EQ(rig.gateway.counts().rate_limit_unchecked, nth);
+  }
+  EXPECT_EQ(rig.gateway.counts().rate_limited, 0U);
 }
 
 TEST_P(GatewayRateLimitTest, AHeadIsRefusedWithoutABodyAndAnUploadBeforeItIsRead) {
