@@ -34,7 +34,7 @@ constexpr milliseconds kDrainLook{50};
 constexpr milliseconds kStopPatience{10'000};
 constexpr milliseconds kAlarmLook{1000};
 // The answer to commands that find no place among those that wait.
-constexpr const char* kConsumerBusy = R"({"error":"the consumer is busy"})";
+constexpr const char* kBusyAnswer = R"({"error":"the consumer is busy"})";
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -343,7 +343,7 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
   if (command == "status") return StatusReport{*this}.json();
   if (command == "flush") {
     const std::optional<uint64_t> number = recording_->request_flush();
-    if (!number) return kConsumerBusy;
+    if (!number) return kBusyAnswer;
     return fmt::format(R"({{"request":{},"flushed":{}}})", *number,
                        recording_->consumer_report().flushed);
   }
@@ -351,11 +351,11 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
     pipeline::LettersRequest letters;
     if (!parse_letters_request(std::string{request}, letters)) return R"({"error":"no letters"})";
     const std::optional<uint64_t> number = recording_->request_letters(std::move(letters));
-    if (!number) return kConsumerBusy;
+    if (!number) return kBusyAnswer;
     return fmt::format(R"({{"request":{}}})", *number);
   }
   if (command == "snapshot") {
-    return recording_->request_snapshot() ? R"({"ok":true})" : kConsumerBusy;
+    return recording_->request_snapshot() ? R"({"ok":true})" : kBusyAnswer;
   }
   if (command == "tail") return answer_tail(request, ticket);
   if (command == "kv.write") return answer_kv(request, ticket);
@@ -382,7 +382,7 @@ std::optional<std::string> Node::answer_kv(std::string_view request, Ticket tick
     static_cast<void>(loop_->post(
         [this, ticket, text = kv_answer(status)] { control_socket_->answer(ticket, text); }));
   });
-  if (!sent) return kConsumerBusy;
+  if (!sent) return kBusyAnswer;
   return std::nullopt;
 }
 
@@ -398,9 +398,9 @@ std::string Node::answer_jobs(const std::string& command, const std::string& nam
     return R"({"error":"unknown command"})";
   }
   if (status.ok()) return R"({"ok":true})";
-  const bool unknown = status.error().code == base::ErrorCode::not_found;
-  return unknown ? R"({"error":"no such job"})"
-                 : fmt::format(R"({{"error":"{}"}})", status.error().what.view());
+  if (status.error().code == base::ErrorCode::not_found) return R"({"error":"no such job"})";
+  const bool busy = status.error().code == base::ErrorCode::conflict;
+  return fmt::format(R"({{"error":"{}","busy":{}}})", status.error().what.view(), busy);
 }
 
 void Node::watch_alarms() {

@@ -27,7 +27,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kLook{100};
+constexpr milliseconds kJobsLook{100};
 
 int refuse_object(const std::string& key, const base::Error& error) {
   complain(error.code == base::ErrorCode::not_found
@@ -45,7 +45,7 @@ Json find_job(const std::string& data_dir, const std::string& name) {
   return {};
 }
 
-void show_progress(const Json& job, bool& shown) {
+void show_job(const Json& job, bool& shown) {
   if (::isatty(STDERR_FILENO) == 0) return;
   const Json& progress = job["progress"];
   const auto total = progress["total"].get<uint64_t>();
@@ -55,6 +55,20 @@ void show_progress(const Json& job, bool& shown) {
              progress["unit"].get<std::string>(), done * 100 / total);
   std::fflush(stderr);
   shown = true;
+}
+
+// The job's state once it neither runs nor waits; null, and said: the server ended.
+Json wait_until_idle(const cli::CommandLine& line) {
+  bool shown = false;
+  for (;;) {
+    std::this_thread::sleep_for(kJobsLook);
+    Json job = find_job(line.data_dir, line.job);
+    const bool over = !job.is_object() || job["phase"] == "idle";
+    if (!over) show_job(job, shown);
+    if (over && shown) fmt::print(stderr, "\n");
+    if (!job.is_object()) complain("the server ended");
+    if (over) return job;
+  }
 }
 
 }  // namespace
@@ -81,26 +95,21 @@ int run_jobs_list(const cli::CommandLine& line) {
 }
 
 int run_jobs_run(const cli::CommandLine& line) {
-  const Json before = find_job(line.data_dir, line.job);
-  const Json asked = ask(line.data_dir, {{"command", "jobs.run"}, {"name", line.job}});
+  // A run that is in progress may have begun before what the asker wants it to see: it is waited
+  // for, and another one is run.
+  Json asked = ask(line.data_dir, {{"command", "jobs.run"}, {"name", line.job}});
+  while (asked.is_object() && asked.contains("error") && asked.value("busy", false)) {
+    if (!wait_until_idle(line).is_object()) return 1;
+    asked = ask(line.data_dir, {{"command", "jobs.run"}, {"name", line.job}});
+  }
   if (!asked.is_object() || asked.contains("error")) {
     complain(asked.is_object()
                  ? fmt::format("{}: {}", line.job, asked["error"].get<std::string>())
                  : fmt::format("{}: no server runs on this data directory", line.data_dir));
     return 1;
   }
-  bool shown = false;
-  Json job;
-  do {
-    std::this_thread::sleep_for(kLook);
-    job = find_job(line.data_dir, line.job);
-    if (!job.is_object()) {
-      complain("the server ended");
-      return 1;
-    }
-    show_progress(job, shown);
-  } while (job["phase"] != "idle");
-  if (shown) fmt::print(stderr, "\n");
+  const Json job = wait_until_idle(line);
+  if (!job.is_object()) return 1;
   const bool succeeded = job["last"]["status"] == "succeeded";
   const std::string result = job["last"][succeeded ? "summary" : "error"];
   if (!succeeded) {

@@ -276,7 +276,11 @@ base::Status Scheduler::request_run(std::string_view name) {
     case Phase::running:
       return refusal(ErrorCode::conflict, "the job is running");
     case Phase::waiting:
-      return refusal(ErrorCode::conflict, "the job waits to be run");
+      for (const Waiting& waiting : queue_) {
+        if (waiting.job == *job && waiting.cancelled)
+          return refusal(ErrorCode::conflict, "the job is about to be recorded as cancelled");
+      }
+      return {};
     case Phase::idle:
       break;
   }

@@ -114,8 +114,10 @@ class Scheduler {
   // Blocks for that job and the history.
   std::chrono::milliseconds step();
 
-  // Runs the job as soon as no other one runs, enabled or not.
-  // Errors (Origin::client): not_found; conflict (it runs or waits already); unavailable (stop()).
+  // Runs the job as soon as no other one runs, enabled or not. A run that waits already, by
+  // schedule or by hand, stands for this one too.
+  // Errors (Origin::client): not_found; conflict (it runs, or its waiting was cancelled);
+  // unavailable (stop()).
   base::Status request_run(std::string_view name);
 
   // Ends the run of the job, or its waiting: recorded as failed, unless the job ends well all the

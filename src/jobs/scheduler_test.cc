@@ -173,7 +173,7 @@ TEST(SchedulerTest, AnyJobRunsByHandAndOnlyOnceAtATime) {
   };
   EXPECT_EQ(rig.scheduler->request_run("rebuil").error().code, ErrorCode::not_found);
   ASSERT_TRUE(rig.scheduler->request_run("rebuild").ok());
-  EXPECT_EQ(rig.scheduler->request_run("rebuild").error().code, ErrorCode::conflict);
+  EXPECT_TRUE(rig.scheduler->request_run("rebuild").ok()) << "the run that waits stands for it";
   EXPECT_EQ(rig.state("rebuild").phase, Phase::waiting);
   rig.settle();
   EXPECT_EQ(rig.take_ran(),
