@@ -2,7 +2,7 @@
 add_custom_target(threads_tests)
 
 # weir_module(<name> HEADERS ... [SOURCES ...] [DEPENDS ...] [LINKS ...] [TEST_LINKS ...]
-#   [TESTS ...] [THREAD_TESTS ...] [FUZZERS ...])
+#   [TESTS ...] [THREAD_TESTS ...] [FUZZERS ...] [BATCHED])
 #
 # Declares one module: a directory under src/ whose headers are included as "<name>/x.h".
 #   HEADERS  public headers, each self-contained: the source of the same name includes it first
@@ -13,9 +13,12 @@ add_custom_target(threads_tests)
 #   TEST_LINKS  modules and targets that only the tests use.
 #   THREAD_TESTS  like TESTS, and run under ThreadSanitizer too.
 #   TESTS    each x_test.cc becomes the ctest "<name>/x_test".
+#   BATCHED  with WEIR_BATCHES, several sources are compiled as one: for modules whose headers take
+#            longer than their code. Then no two sources of the module may give different things
+#            one name.
 #   FUZZERS  each x_fuzz.cc is always built as a corpus replay test; with WEIR_FUZZ also as a fuzzer.
 function(weir_module name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" ""
+  cmake_parse_arguments(PARSE_ARGV 1 arg "BATCHED" ""
     "HEADERS;SOURCES;DEPENDS;LINKS;TEST_LINKS;TESTS;THREAD_TESTS;FUZZERS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "weir_module(${name}): unknown arguments: ${arg_UNPARSED_ARGUMENTS}")
@@ -44,6 +47,12 @@ function(weir_module name)
   target_link_libraries(${target} ${scope} weir_options)
   if(arg_SOURCES)
     weir_precompiled(${target})
+  endif()
+  if(arg_BATCHED AND WEIR_BATCHES)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    # A batch is not a header: what it includes may well hold types of its own sources.
+    target_compile_options(${target} PRIVATE
+      $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   endif()
 
   foreach(dependency IN LISTS arg_DEPENDS)
@@ -115,6 +124,11 @@ if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo" AND NOT WEIR_SANITIZE)
   target_link_options(weir_options INTERFACE -pie -Wl,-z,relro,-z,now)
 endif()
 target_link_libraries(weir_options INTERFACE Threads::Threads)
+# A hundred test programs are linked: several times as fast with it.
+find_program(WEIR_MOLD mold)
+if(WEIR_MOLD AND CMAKE_BUILD_TYPE STREQUAL "Debug")
+  target_link_options(weir_options INTERFACE -fuse-ld=mold)
+endif()
 if(WEIR_SANITIZE)
   set(sanitize -fsanitize=${WEIR_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_compile_options(weir_options INTERFACE ${sanitize})

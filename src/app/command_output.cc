@@ -18,8 +18,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPatience{5000};
-constexpr milliseconds kLook{10};
+constexpr milliseconds kAnswerPatience{5000};
+constexpr milliseconds kAnswerLook{10};
 constexpr milliseconds kUnwatched{2000};  // For which nobody needs to see progress.
 
 std::string table_of(const Json& rows, const std::vector<std::string>& columns) {
@@ -112,17 +112,17 @@ std::function<void(uint64_t, uint64_t)> progress_on_terminal(const base::Clock& 
 }
 
 Json ask(const std::string& data_dir, const Json& question) {
-  const auto answer = ask_server(data_dir, question.dump(), kPatience);
+  const auto answer = ask_server(data_dir, question.dump(), kAnswerPatience);
   return answer.ok() ? Json::parse(answer.value(), nullptr, false) : Json();
 }
 
 void flush(const std::string& data_dir) {
   const Json asked = ask(data_dir, {{"command", "flush"}});
   if (!asked.is_object() || !asked.contains("request")) return;
-  for (milliseconds waited{0}; waited < kPatience; waited += kLook) {
+  for (milliseconds waited{0}; waited < kAnswerPatience; waited += kAnswerLook) {
     const Json status = ask(data_dir, {{"command", "status"}});
     if (!status.is_object() || status["consumer"]["flushed"] >= asked["request"]) return;
-    std::this_thread::sleep_for(kLook);
+    std::this_thread::sleep_for(kAnswerLook);
   }
 }
 

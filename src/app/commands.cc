@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/audit_command.h"
+#include "app/command_output.h"
 #include "app/compact_command.h"
 #include "app/control_socket.h"
 #include "app/demo.h"
@@ -35,14 +36,6 @@ using Json = nlohmann::ordered_json;
 using std::chrono::milliseconds;
 
 constexpr int kExitAlarm = 3;
-
-void print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 
 int run_status(const cli::CommandLine& line) {
   const auto answer = ask_server(line.data_dir, R"({"command":"status"})", milliseconds{5000});
@@ -102,7 +95,7 @@ int run_config_check(const cli::CommandLine& line) {
                           {"message", problem.message},
                           {"allowed", problem.allowed}});
     }
-    print(dump({{"ok", loaded.ok()}, {"problems", problems}}) + "\n");
+    print_json({{"ok", loaded.ok()}, {"problems", problems}});
   } else {
     for (const config::Problem& problem : loaded.problems) {
       print(config::to_string(problem) + "\n");

@@ -74,6 +74,8 @@ class DataPlane {
   bool drained() const { return group_.connections.load(std::memory_order_relaxed) == 0; }
   void stop();  // Joins the threads. Connections that are left are cut without a record.
 
+  // What a loop is given to answer; one that does not shows zeros and `answered` false.
+  static constexpr std::chrono::milliseconds kCountsPatience{200};
   std::vector<LoopCounts> counts(std::chrono::milliseconds patience);
   uint32_t open_connections() const { return group_.connections.load(std::memory_order_relaxed); }
   uint64_t refused_connections() const { return group_.refused.load(std::memory_order_relaxed); }

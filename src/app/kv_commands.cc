@@ -18,7 +18,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPatience{10'000};
+constexpr milliseconds kKvPatience{10'000};
 // Of a value for a running server: a write keeps the consumer waiting.
 constexpr size_t kServedValueBytesMax = 1024 * 1024;
 
@@ -65,8 +65,8 @@ int write(const std::string& data_dir, const KvWrite& write, std::optional<milli
   if (write.value) request["value"] = codec::base64_encode(*write.value);
   if (ttl) request["ttl_ms"] = ttl->count();
   const bool served = write.value.value_or("").size() <= kServedValueBytesMax;
-  const auto answer = served ? ask_server(data_dir, request.dump(), kPatience)
-                             : ask_server(data_dir, R"({"command":"status"})", kPatience);
+  const auto answer = served ? ask_server(data_dir, request.dump(), kKvPatience)
+                             : ask_server(data_dir, R"({"command":"status"})", kKvPatience);
   if (!answer.ok()) {
     return answer.error().code == base::ErrorCode::not_found
                ? write_directly(data_dir, write)

@@ -10,9 +10,6 @@ namespace {
 
 using metrics::Emit;
 using metrics::Kind;
-using std::chrono::milliseconds;
-
-constexpr milliseconds kPatience{200};
 
 double number(uint64_t value) {
   return static_cast<double>(value);
@@ -34,7 +31,7 @@ void Node::declare_loop_metrics() {
   const auto of_loops = [this](const char* name, const char* help, Kind kind,
                                std::function<uint64_t(const LoopCounts&)> value) {
     metrics_.collect(name, help, kind, [this, value = std::move(value)](const Emit& emit) {
-      const auto counts = data_plane_->counts(kPatience);
+      const auto counts = data_plane_->counts(DataPlane::kCountsPatience);
       for (size_t i = 0; i < counts.size(); ++i) {
         if (counts[i].answered) emit({{"loop", std::to_string(i)}}, number(value(counts[i])));
       }
@@ -78,30 +75,32 @@ void Node::declare_stall_metrics() {
 }
 
 void Node::declare_response_metrics() {
-  metrics_.collect("weir_responses_total", "Final responses by status class.", Kind::counter,
-                   [this](const Emit& emit) {
-                     std::array<uint64_t, 6> sum{};
-                     for (const LoopCounts& counts : data_plane_->counts(kPatience)) {
-                       for (size_t i = 0; i < sum.size(); ++i) {
-                         sum[i] += counts.gateway.responses_by_class[i];
-                       }
-                     }
-                     for (size_t i = 1; i < sum.size(); ++i) {
-                       emit({{"class", fmt::format("{}xx", i)}}, number(sum[i]));
-                     }
-                   });
-  metrics_.collect("weir_malformed_total", "Requests refused because they are no valid HTTP.",
-                   Kind::counter, [this](const Emit& emit) {
-                     std::array<uint64_t, http::kMalformedCount> sum{};
-                     for (const LoopCounts& counts : data_plane_->counts(kPatience)) {
-                       for (size_t i = 0; i < sum.size(); ++i)
-                         sum[i] += counts.gateway.malformed[i];
-                     }
-                     for (size_t i = 1; i < sum.size(); ++i) {
-                       const auto kind = static_cast<http::Malformed>(i);
-                       emit({{"kind", std::string{http::name(kind)}}}, number(sum[i]));
-                     }
-                   });
+  metrics_.collect(
+      "weir_responses_total", "Final responses by status class.", Kind::counter,
+      [this](const Emit& emit) {
+        std::array<uint64_t, 6> sum{};
+        for (const LoopCounts& counts : data_plane_->counts(DataPlane::kCountsPatience)) {
+          for (size_t i = 0; i < sum.size(); ++i) {
+            sum[i] += counts.gateway.responses_by_class[i];
+          }
+        }
+        for (size_t i = 1; i < sum.size(); ++i) {
+          emit({{"class", fmt::format("{}xx", i)}}, number(sum[i]));
+        }
+      });
+  metrics_.collect(
+      "weir_malformed_total", "Requests refused because they are no valid HTTP.", Kind::counter,
+      [this](const Emit& emit) {
+        std::array<uint64_t, http::kMalformedCount> sum{};
+        for (const LoopCounts& counts : data_plane_->counts(DataPlane::kCountsPatience)) {
+          for (size_t i = 0; i < sum.size(); ++i)
+            sum[i] += counts.gateway.malformed[i];
+        }
+        for (size_t i = 1; i < sum.size(); ++i) {
+          const auto kind = static_cast<http::Malformed>(i);
+          emit({{"kind", std::string{http::name(kind)}}}, number(sum[i]));
+        }
+      });
 }
 
 void Node::declare_journal_metrics() {

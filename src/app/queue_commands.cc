@@ -19,7 +19,7 @@ namespace {
 using pipeline::LettersRequest;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kLook{50};
+constexpr milliseconds kLettersLook{50};
 constexpr milliseconds kBeforeProgress{2000};
 
 int no_server(const cli::CommandLine& line) {
@@ -46,7 +46,7 @@ Json json_of(const stats::StoredLetter& letter) {
   return row;
 }
 
-void show_progress(const Json& letters, bool& shown) {
+void show_letters(const Json& letters, bool& shown) {
   if (::isatty(STDERR_FILENO) == 0) return;
   fmt::print(stderr, "\r{} counted, {} deleted, {} refused  ", letters["replayed"].dump(),
              letters["purged"].dump(), letters["refused"].dump());
@@ -57,7 +57,7 @@ void show_progress(const Json& letters, bool& shown) {
 // What became of the request; null: the server ended.
 Json await_letters(const cli::CommandLine& line, const Json& asked) {
   bool shown = false;
-  for (milliseconds waited{0};; waited += kLook) {
+  for (milliseconds waited{0};; waited += kLettersLook) {
     const Json status = ask(line.data_dir, {{"command", "status"}});
     if (!status.is_object()) return {};
     const Json& letters = status["consumer"]["letters"];
@@ -65,8 +65,8 @@ Json await_letters(const cli::CommandLine& line, const Json& asked) {
       if (shown) fmt::print(stderr, "\n");
       return letters;
     }
-    if (waited >= kBeforeProgress) show_progress(letters, shown);
-    std::this_thread::sleep_for(kLook);
+    if (waited >= kBeforeProgress) show_letters(letters, shown);
+    std::this_thread::sleep_for(kLettersLook);
   }
 }
 

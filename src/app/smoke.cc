@@ -32,9 +32,9 @@ constexpr milliseconds kWriteTarget{500};
 constexpr milliseconds kSnapshotTarget{2000};
 constexpr milliseconds kStartTarget{100};
 
-constexpr uint32_t kWaves = 12;            // More than the ten batches that make a snapshot.
-constexpr milliseconds kLook{2};           // Between two looks into the database.
-constexpr milliseconds kPatience{15'000};  // For what should take a second.
+constexpr uint32_t kWaves = 12;                // More than the ten batches that make a snapshot.
+constexpr milliseconds kRowsLook{2};           // Between two looks into the database.
+constexpr milliseconds kRowsPatience{15'000};  // For what should take a second.
 
 double in_ms(microseconds time) {
   return static_cast<double>(time.count()) / 1000.0;
@@ -161,9 +161,9 @@ class Smoke {
   // Each wave is committed before the next one is sent, so each is a batch of its own at least.
   bool send_wave(uint32_t count) {
     load_.send(count);
-    const base::Monotonic end = clock_.monotonic() + kPatience;
+    const base::Monotonic end = clock_.monotonic() + kRowsPatience;
     while (evidence_.rows() < load_.answers().complete && !gave_up_) {
-      std::this_thread::sleep_for(kLook);
+      std::this_thread::sleep_for(kRowsLook);
       if (!evidence_.look().ok()) return false;
       gave_up_ = clock_.monotonic() > end;
     }
@@ -217,7 +217,7 @@ class Smoke {
     if (!last.ok()) return false;
     const base::Monotonic asked = clock_.monotonic();
     ask(line_.data_dir, {{"command", "snapshot"}});
-    const auto snapshot = await_snapshot(path, last.value().version, kPatience);
+    const auto snapshot = await_snapshot(path, last.value().version, kRowsPatience);
     if (!snapshot) return false;
     const auto took = std::chrono::duration_cast<microseconds>(clock_.monotonic() - asked);
     // A path of which others have more is rightly not among the first hundred.
@@ -241,7 +241,7 @@ class Smoke {
       const auto snapshot = evidence_.snapshot(path);
       if (!snapshot.ok()) return std::nullopt;
       if (snapshot.value().version > version || clock_.monotonic() > end) return snapshot.value();
-      std::this_thread::sleep_for(kLook);
+      std::this_thread::sleep_for(kRowsLook);
     }
   }
 

@@ -23,7 +23,7 @@ base::Status SmokeEvidence::begin() {
     if (query->column_int(0) == 0) {
       first_seq_ = seen_seq_ = query->column_int(1);
     } else {
-      requests_before_[query->column_int(0)] = static_cast<uint64_t>(query->column_int(1));
+      requests_before_[query->column_int(0)] = query->column_unsigned(1);
     }
   }
   return {};
@@ -60,7 +60,7 @@ base::Result<SmokeEvidence::Rows> SmokeEvidence::count() {
   query->bind_text(2, user_agent_);
   Rows rows;
   if (!WEIR_TRY(query->step())) return rows;
-  const auto number = [&query](int i) { return static_cast<uint64_t>(query->column_int(i)); };
+  const auto number = [&query](int i) { return query->column_unsigned(i); };
   rows = {.count = number(0),
           .ids = number(1),
           .positions = number(2),
@@ -76,13 +76,13 @@ base::Result<uint64_t> SmokeEvidence::hourly_growth(int64_t path_id) {
   query->bind(1, path_id);
   query->bind(2, first_hour_);
   if (!WEIR_TRY(query->step())) return uint64_t{0};
-  return static_cast<uint64_t>(query->column_int(0)) - requests_before_[path_id];
+  return query->column_unsigned(0) - requests_before_[path_id];
 }
 
 base::Result<uint64_t> SmokeEvidence::last_batch_ms() {
   const Database::Borrowed query =
       WEIR_TRY(database_.cached("SELECT last_batch_duration_ms FROM consumer_heartbeat"));
-  return WEIR_TRY(query->step()) ? static_cast<uint64_t>(query->column_int(0)) : uint64_t{0};
+  return WEIR_TRY(query->step()) ? query->column_unsigned(0) : uint64_t{0};
 }
 
 base::Result<SmokeSnapshot> SmokeEvidence::snapshot(const std::string& path) {

@@ -13,9 +13,6 @@ namespace weir::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using std::chrono::milliseconds;
-
-constexpr milliseconds kPatience{200};
 
 Json routes_json(const config::Config& config) {
   Json routes = Json::array();
@@ -139,7 +136,7 @@ std::string StatusReport::json() const {
   }
   uint64_t requests = 0;
   Json stalled = Json::array();
-  const auto counts = node_.data_plane_->counts(kPatience);
+  const auto counts = node_.data_plane_->counts(DataPlane::kCountsPatience);
   for (size_t i = 0; i < counts.size(); ++i) {
     requests += counts[i].connections.requests;
     if (!counts[i].answered) stalled.push_back(fmt::format("loop-{}", i));

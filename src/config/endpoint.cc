@@ -15,7 +15,7 @@ using base::Origin;
 using base::Result;
 using base::Retry;
 
-constexpr Error invalid(base::StaticText what) {
+constexpr Error bad_endpoint(base::StaticText what) {
   return {ErrorCode::invalid_input, Origin::self, Retry::never, 0, what};
 }
 
@@ -80,7 +80,7 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
   if (text.starts_with("unix:")) {
     out.kind = ListenAddress::Kind::unix_path;
     out.name = text.substr(5);
-    if (!is_socket_path(out.name)) return invalid("not an absolute path of at most 107 bytes");
+    if (!is_socket_path(out.name)) return bad_endpoint("not an absolute path of at most 107 bytes");
     return out;
   }
   if (text.starts_with("fd:")) {
@@ -89,16 +89,16 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
     const bool valid = !out.name.empty() && out.name.size() <= 255 &&
                        std::all_of(out.name.begin(), out.name.end(),
                                    [](char c) { return c > 0x20 && c < 0x7f && c != ':'; });
-    if (!valid) return invalid("not a descriptor name");
+    if (!valid) return bad_endpoint("not a descriptor name");
     return out;
   }
   const auto parts = split_host_port(text);
-  if (!parts || !parts->colon) return invalid("an address without a port");
+  if (!parts || !parts->colon) return bad_endpoint("an address without a port");
   const auto port = parse_port(parts->port);
-  if (!port) return invalid("not a port from 0 to 65535");
+  if (!port) return bad_endpoint("not a port from 0 to 65535");
   const auto ip = parse_ip(parts->host);
   if (!ip || parts->bracketed != (parts->host.find(':') != std::string_view::npos)) {
-    return invalid("not an IP address (names are not looked up here)");
+    return bad_endpoint("not an IP address (names are not looked up here)");
   }
   out.ip = *ip;
   out.port = *port;
@@ -109,36 +109,36 @@ Result<Upstream> parse_upstream_url(std::string_view url) {
   Upstream out;
   out.url = url;
   const std::string lower = internal::to_lower(url.substr(0, url.find(':')));
-  if (url.find(':') == std::string_view::npos) return invalid("no http:// at its beginning");
-  if (lower == "https") return invalid("TLS to upstreams is not built yet");
+  if (url.find(':') == std::string_view::npos) return bad_endpoint("no http:// at its beginning");
+  if (lower == "https") return bad_endpoint("TLS to upstreams is not built yet");
   if (lower == "http+unix") {
     out.unix_path = url.substr(10);
     out.port = 0;
     if (!is_socket_path(out.unix_path)) {
-      return invalid("not an absolute path of at most 107 bytes");
+      return bad_endpoint("not an absolute path of at most 107 bytes");
     }
     return out;
   }
   if (lower != "http" || !url.substr(4).starts_with("://"))
-    return invalid("no http:// at its beginning");
+    return bad_endpoint("no http:// at its beginning");
   std::string_view authority = url.substr(7);
   if (authority.ends_with('/')) authority.remove_suffix(1);
-  if (authority.find('@') != std::string_view::npos) return invalid("a user name or password");
+  if (authority.find('@') != std::string_view::npos) return bad_endpoint("a user name or password");
   if (authority.find_first_of("/?#") != std::string_view::npos) {
-    return invalid("a path or query (use strip_prefix and rewrite)");
+    return bad_endpoint("a path or query (use strip_prefix and rewrite)");
   }
   const auto parts = split_host_port(authority);
-  if (!parts) return invalid("not a valid host");
+  if (!parts) return bad_endpoint("not a valid host");
   if (parts->colon) {
     const auto port = parse_port(parts->port);
-    if (!port || *port == 0) return invalid("not a port from 1 to 65535");
+    if (!port || *port == 0) return bad_endpoint("not a port from 1 to 65535");
     out.port = *port;
   }
   out.host = internal::to_lower(parts->host);
   const bool has_colon = parts->host.find(':') != std::string_view::npos;
   const bool valid =
       parts->bracketed ? has_colon && parse_ip(parts->host).has_value() : is_host_name(out.host);
-  if (!valid) return invalid("not a valid host");
+  if (!valid) return bad_endpoint("not a valid host");
   return out;
 }
 

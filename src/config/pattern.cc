@@ -12,7 +12,7 @@ using base::Origin;
 using base::Result;
 using base::Retry;
 
-constexpr Error invalid(base::StaticText what) {
+constexpr Error bad_pattern(base::StaticText what) {
   return {ErrorCode::invalid_input, Origin::self, Retry::never, 0, what};
 }
 constexpr Error over_limit(base::StaticText what) {
@@ -61,13 +61,13 @@ Result<std::string> normalize_segment(std::string_view text) {
   for (size_t at = 0; at < text.size(); ++at) {
     const char c = text[at];
     if (c == '%') {
-      if (at + 2 >= text.size()) return invalid("an incomplete %-escape");
+      if (at + 2 >= text.size()) return bad_pattern("an incomplete %-escape");
       const int high = hex_digit(text[at + 1]);
       const int low = hex_digit(text[at + 2]);
-      if (high < 0 || low < 0) return invalid("an invalid %-escape");
+      if (high < 0 || low < 0) return bad_pattern("an invalid %-escape");
       const auto byte = static_cast<uint8_t>(high * 16 + low);
-      if (byte < 0x20 || byte == 0x7f) return invalid("an escaped control character");
-      if (byte == '\\') return invalid("an escaped backslash");
+      if (byte < 0x20 || byte == 0x7f) return bad_pattern("an escaped control character");
+      if (byte == '\\') return bad_pattern("an escaped backslash");
       if (is_unreserved(static_cast<char>(byte))) {
         out += static_cast<char>(byte);
       } else {
@@ -77,16 +77,16 @@ Result<std::string> normalize_segment(std::string_view text) {
     } else if (is_path_char(c)) {
       out += c;
     } else if (c == '?' || c == '#') {
-      return invalid("a query or fragment; only paths are matched");
+      return bad_pattern("a query or fragment; only paths are matched");
     } else if (c == '\\') {
-      return invalid("a backslash");
+      return bad_pattern("a backslash");
     } else if (static_cast<uint8_t>(c) < 0x20 || c == 0x7f) {
-      return invalid("a control character");
+      return bad_pattern("a control character");
     } else {
       append_escape(out, static_cast<uint8_t>(c));
     }
   }
-  if (has_dot_segment(out)) return invalid("a '.' or '..' segment");
+  if (has_dot_segment(out)) return bad_pattern("a '.' or '..' segment");
   return out;
 }
 
@@ -106,7 +106,7 @@ bool Pattern::has_wildcard() const {
 }
 
 Result<Pattern> parse_pattern(std::string_view text) {
-  if (text.empty() || text.front() != '/') return invalid("no '/' at its beginning");
+  if (text.empty() || text.front() != '/') return bad_pattern("no '/' at its beginning");
   if (text.size() > kPatternBytesMax) return over_limit("more than 1024 bytes");
   Pattern pattern;
   bool literal_so_far = true;
@@ -115,7 +115,7 @@ Result<Pattern> parse_pattern(std::string_view text) {
     const bool last = at + raw.size() == text.size();
     at += raw.size() + 1;
     if (literal_so_far) pattern.literal_prefix += '/';
-    if (raw == "**" && !last) return invalid("'**' before its end");
+    if (raw == "**" && !last) return bad_pattern("'**' before its end");
     if (last && (raw == "**" || raw == "*")) {
       pattern.rest = true;
       break;
@@ -127,7 +127,7 @@ Result<Pattern> parse_pattern(std::string_view text) {
       continue;
     }
     if (raw.find('*') != std::string_view::npos) {
-      return invalid("'*' beside other characters of its segment");
+      return bad_pattern("'*' beside other characters of its segment");
     }
     std::string literal = WEIR_TRY(normalize_segment(raw));
     if (literal_so_far) pattern.literal_prefix += literal;
@@ -137,7 +137,7 @@ Result<Pattern> parse_pattern(std::string_view text) {
 }
 
 Result<std::string> normalize_literal_path(std::string_view text) {
-  if (text.empty() || text.front() != '/') return invalid("no '/' at its beginning");
+  if (text.empty() || text.front() != '/') return bad_pattern("no '/' at its beginning");
   if (text.size() > kPatternBytesMax) return over_limit("more than 1024 bytes");
   std::string out;
   for (size_t at = 1; at <= text.size();) {

@@ -22,12 +22,8 @@ using stats::AdjustPart;
 // Rows that one command deletes, so that it takes some 20 ms.
 constexpr int64_t kRowsPerSlice = 5000;
 
-constexpr Error kCancelled{ErrorCode::cancelled, base::Origin::self, base::Retry::with_backoff, 0,
-                           "archiving"};
-constexpr Error kDamaged{ErrorCode::corrupt, base::Origin::storage, base::Retry::with_backoff, 0,
-                         "archive object"};
-constexpr Error kDisagrees{ErrorCode::corrupt, base::Origin::storage, base::Retry::with_backoff, 0,
-                           "adjustments that are not those that were counted"};
+constexpr Error kMiscounted{ErrorCode::corrupt, base::Origin::storage, base::Retry::with_backoff, 0,
+                            "adjustments that are not those that were counted"};
 
 objects::PutOptions options_of(const AdjustPart& part, base::Wall now) {
   return {.content_type = "application/gzip",
@@ -42,7 +38,7 @@ base::Result<AdjustObject> write(sqlite::Database& reader, objects::Store& store
   LinesWriter lines = WEIR_TRY(LinesWriter::start(store, part.key, options_of(part, now)));
   std::string line;
   const auto add = [&](const Adjustment& adjustment) -> base::Status {
-    if (work.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+    if (work.cancelled.load(std::memory_order_relaxed)) return base::cancelled("archiving");
     line.clear();
     stats::append_line(line, adjustment);
     return lines.append(line);
@@ -51,7 +47,7 @@ base::Result<AdjustObject> write(sqlite::Database& reader, objects::Store& store
   const Lines written = WEIR_TRY(lines.finish());
   AdjustObject object = WEIR_TRY(read_adjustments(store, part.key, {}));
   if (object.raw_sha256 != written.raw_sha256) return kDamaged;
-  if (object.requests != part.requests) return kDisagrees;
+  if (object.requests != part.requests) return kMiscounted;
   return object;
 }
 
@@ -74,7 +70,7 @@ base::Result<ArchiveOutcome> archive_adjustments(sqlite::Writer& writer, sqlite:
                                                  int64_t age_days) {
   ArchiveOutcome outcome;
   for (;;) {
-    if (work.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+    if (work.cancelled.load(std::memory_order_relaxed)) return base::cancelled("archiving");
     const std::optional<AdjustPart> part = WEIR_TRY(begin(writer, clock, age_days));
     if (!part) return outcome;
     const base::Result<AdjustObject> object = write(reader, store, *part, clock.wall(), work);
@@ -113,12 +109,12 @@ base::Result<CleanOutcome> clean_adjustments(sqlite::Writer& writer, sqlite::Dat
     if (!proven) {
       // The other parts are no worse for it; this one is reported when they are done.
       logger.log(LogLevel::error, "clean-up {}: its archive is not proven, nothing is deleted: {}",
-                 part.key, object.ok() ? kDisagrees.what.view() : object.error().what.view());
-      refused = object.ok() ? kDisagrees : object.error();
+                 part.key, object.ok() ? kMiscounted.what.view() : object.error().what.view());
+      refused = object.ok() ? kMiscounted : object.error();
       continue;
     }
     for (bool cleaned = false; !cleaned;) {
-      if (work.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+      if (work.cancelled.load(std::memory_order_relaxed)) return base::cancelled("archiving");
       const auto clean = [&](sqlite::Database& database) -> base::Status {
         cleaned = WEIR_TRY(stats::clean_adjust_slice(database, part, kRowsPerSlice));
         return {};

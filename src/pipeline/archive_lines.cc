@@ -15,9 +15,6 @@ using base::ErrorCode;
 constexpr size_t kLineBytesMax = 256 * 1024;
 constexpr uint64_t kRawBytesMax = uint64_t{1} << 46U;
 
-constexpr Error kDamaged{ErrorCode::corrupt, base::Origin::storage, base::Retry::with_backoff, 0,
-                         "archive object"};
-
 // Splits decompressed bytes into lines.
 class Splitter {
  public:

@@ -14,6 +14,10 @@
 
 namespace weir::pipeline {
 
+// Of an object that is not, or is no longer, what was written.
+inline constexpr base::Error kDamaged{base::ErrorCode::corrupt, base::Origin::storage,
+                                      base::Retry::with_backoff, 0, "archive object"};
+
 struct Lines {
   uint64_t raw_bytes = 0;  // Of the lines.
   uint64_t bytes = 0;      // Of the object.

@@ -14,13 +14,8 @@ using stats::ArchivedObject;
 using stats::ArchivePart;
 using stats::StoredEvent;
 
-constexpr uint64_t kRowsPerProgress = 8192;
 constexpr int kTurnsMax = 100;
 
-constexpr Error kCancelled{ErrorCode::cancelled, base::Origin::self, base::Retry::with_backoff, 0,
-                           "loading of archives"};
-constexpr Error kDisagrees{ErrorCode::corrupt, base::Origin::storage, base::Retry::with_backoff, 0,
-                           "archive that holds other rows than were recorded"};
 constexpr Error kRestless{ErrorCode::unavailable, base::Origin::storage, base::Retry::with_backoff,
                           0, "archive that changes all the time"};
 
@@ -62,8 +57,9 @@ base::Status ArchiveQuery::load(const ArchivePart& part, const Work& work) {
   const auto add = [&](const StoredEvent& event) -> base::Status {
     if (++rows_loaded_ % kRowsPerProgress == 0 && work.progress)
       work.progress(rows_loaded_, rows_to_load_);
-    added = work.cancelled.load(std::memory_order_relaxed) ? base::Status{kCancelled}
-                                                           : rows_.add(part, event);
+    added = work.cancelled.load(std::memory_order_relaxed)
+                ? base::Status{base::cancelled("loading of archives")}
+                : rows_.add(part, event);
     return added;
   };
   const base::Result<ArchivedObject> object = read_archive(store_, part.key, add);

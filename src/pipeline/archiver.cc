@@ -18,30 +18,8 @@ using stats::ArchivedObject;
 using stats::ArchivePart;
 using stats::StoredEvent;
 
-constexpr uint64_t kRowsPerProgress = 8192;
 // Rows that one command deletes, so that it takes some 20 ms.
 constexpr uint64_t kSeqsPerSlice = 20'000;
-
-constexpr Error kCancelled{ErrorCode::cancelled, base::Origin::self, base::Retry::with_backoff, 0,
-                           "archiving"};
-constexpr Error kDamaged{ErrorCode::corrupt, base::Origin::storage, base::Retry::with_backoff, 0,
-                         "archive object"};
-constexpr Error kDisagrees{ErrorCode::corrupt, base::Origin::storage, base::Retry::with_backoff, 0,
-                           "archive that holds other rows than were counted"};
-
-std::string decimal(uint64_t value) {
-  return fmt::format("{}", value);
-}
-
-objects::PutOptions options_of(const ArchivePart& part, base::Wall now) {
-  return {.content_type = "application/gzip",
-          .metadata = {{"archived_at", codec::iso_ms(base::unix_ms(now))},
-                       {"source", "traffic_events"},
-                       {"event_date", codec::iso_day(part.day)},
-                       {"rows", decimal(part.rows)},
-                       {"after_seq", decimal(part.after)},
-                       {"through_seq", decimal(part.through)}}};
-}
 
 bool holds(const ArchivePart& part, const ArchivedObject& object) {
   return object.rows == part.rows && (!part.digest || object.digest == *part.digest);
@@ -61,10 +39,20 @@ base::Status still_proven(objects::Store& store, const ArchivePart& part) {
 
 }  // namespace
 
+objects::PutOptions archive_options(const ArchivePart& part, base::Wall now) {
+  return {.content_type = "application/gzip",
+          .metadata = {{"archived_at", codec::iso_ms(base::unix_ms(now))},
+                       {"source", "traffic_events"},
+                       {"event_date", codec::iso_day(part.day)},
+                       {"rows", fmt::format("{}", part.rows)},
+                       {"after_seq", fmt::format("{}", part.after)},
+                       {"through_seq", fmt::format("{}", part.through)}}};
+}
+
 base::Result<ArchiveOutcome> Archiver::run(const Work& work) {
   ArchiveOutcome outcome;
   for (;;) {
-    if (work.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+    if (work.cancelled.load(std::memory_order_relaxed)) return base::cancelled("archiving");
     std::optional<ArchivePart> part;
     const auto begin = [&](sqlite::Database& database) -> base::Status {
       part = WEIR_TRY(stats::begin_part(database, clock_.wall(), options_.age_days));
@@ -97,7 +85,7 @@ base::Result<ArchiveOutcome> Archiver::run(const Work& work) {
 
 base::Result<ArchivedObject> Archiver::write(const ArchivePart& part, const Work& work) {
   LinesWriter lines =
-      WEIR_TRY(LinesWriter::start(store_, part.key, options_of(part, clock_.wall())));
+      WEIR_TRY(LinesWriter::start(store_, part.key, archive_options(part, clock_.wall())));
   uint64_t rows = 0;
   std::string line;
   const auto add = [&](const StoredEvent& event) -> base::Status {
@@ -106,8 +94,9 @@ base::Result<ArchivedObject> Archiver::write(const ArchivePart& part, const Work
     WEIR_TRY(lines.append(line));
     if (++rows % kRowsPerProgress != 0) return {};
     if (work.progress) work.progress(rows, part.rows);
-    return work.cancelled.load(std::memory_order_relaxed) ? base::Status{kCancelled}
-                                                          : base::Status{};
+    return work.cancelled.load(std::memory_order_relaxed)
+               ? base::Status{base::cancelled("archiving")}
+               : base::Status{};
   };
   WEIR_TRY(stats::read_part(reader_, part, add));
   const Lines written = WEIR_TRY(lines.finish());
@@ -152,7 +141,7 @@ base::Result<CleanOutcome> clean_archived(sqlite::Writer& writer, sqlite::Databa
     }
     const uint64_t before = part.cleaned_rows;
     while (part.cleaned_through < part.through) {
-      if (work.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+      if (work.cancelled.load(std::memory_order_relaxed)) return base::cancelled("archiving");
       const auto clean = [&](sqlite::Database& database) -> base::Status {
         part = WEIR_TRY(stats::clean_slice(database, part, kSeqsPerSlice));
         return {};

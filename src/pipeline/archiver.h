@@ -33,6 +33,13 @@ struct Work {
   std::function<void(uint64_t done, uint64_t total)> progress;
 };
 
+inline constexpr uint64_t kRowsPerProgress = 8192;
+
+// Of an archive, sound by itself, that is not the one the tables know.
+inline constexpr base::Error kDisagrees{base::ErrorCode::corrupt, base::Origin::storage,
+                                        base::Retry::with_backoff, 0,
+                                        "archive that holds other rows than were recorded"};
+
 struct ArchiveOutcome {
   uint64_t parts = 0;
   uint64_t rows = 0;
@@ -77,6 +84,9 @@ class Archiver {
 base::Result<stats::ArchivedObject> read_archive(
     objects::Store& store, const std::string& key,
     const std::function<base::Status(const stats::StoredEvent&)>& each);
+
+// With what an object of events is stored.
+objects::PutOptions archive_options(const stats::ArchivePart& part, base::Wall now);
 
 struct CleanOutcome {
   uint64_t parts = 0;

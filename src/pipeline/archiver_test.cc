@@ -96,7 +96,7 @@ class Shelf {
             ->prepare("SELECT key, cleaned_through FROM archive_parts WHERE cleaned_rows > 0")
             .value();
     while (query.step().value()) {
-      parts.emplace_back(query.column_text(0), static_cast<uint64_t>(query.column_int(1)));
+      parts.emplace_back(query.column_text(0), query.column_unsigned(1));
     }
     std::vector<std::string> found;
     for (const auto& [key, through] : parts) {

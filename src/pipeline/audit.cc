@@ -8,9 +8,6 @@
 namespace weir::pipeline {
 namespace {
 
-constexpr base::Error kCancelled{base::ErrorCode::cancelled, base::Origin::self, base::Retry::never,
-                                 0, "audit"};
-
 struct Identity {
   std::string_view sentence;
   const char* left;
@@ -160,7 +157,7 @@ base::Result<AuditReport> audit(sqlite::Database& reader, const base::Clock& clo
                                 const AuditOptions& options) {
   AuditReport report;
   for (const Identity& identity : kIdentities) {
-    if (options.cancel != nullptr && options.cancel->load()) return kCancelled;
+    if (options.cancel != nullptr && options.cancel->load()) return base::cancelled("audit");
     reader.set_deadline(clock, clock.monotonic() + options.time_max, options.cancel);
     base::Result<Finding> finding = check(reader, identity);
     reader.clear_deadline();

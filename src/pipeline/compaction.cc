@@ -12,17 +12,10 @@
 namespace weir::pipeline {
 namespace {
 
-using base::Error;
-using base::ErrorCode;
 using base::LogLevel;
 using stats::ArchivedObject;
 using stats::ArchivePart;
 using stats::StoredEvent;
-
-constexpr Error kCancelled{ErrorCode::cancelled, base::Origin::self, base::Retry::with_backoff, 0,
-                           "compaction"};
-constexpr Error kDisagrees{ErrorCode::corrupt, base::Origin::storage, base::Retry::with_backoff, 0,
-                           "archive that holds other rows than were recorded"};
 
 bool can_be_merged(const std::vector<ArchivePart>& parts) {
   return parts.size() > 1 && std::all_of(parts.begin(), parts.end(), [](const ArchivePart& part) {
@@ -43,16 +36,6 @@ ArchivePart merged_of(const std::vector<ArchivePart>& parts) {
     *merged.digest += *part.digest;
   }
   return merged;
-}
-
-objects::PutOptions options_of(const ArchivePart& part, base::Wall now) {
-  return {.content_type = "application/gzip",
-          .metadata = {{"archived_at", codec::iso_ms(base::unix_ms(now))},
-                       {"source", "traffic_events"},
-                       {"event_date", codec::iso_day(part.day)},
-                       {"rows", fmt::format("{}", part.rows)},
-                       {"after_seq", fmt::format("{}", part.after)},
-                       {"through_seq", fmt::format("{}", part.through)}}};
 }
 
 }  // namespace
@@ -81,7 +64,7 @@ base::Result<CompactOutcome> Compaction::run(const Work& work) {
   CompactOutcome sum;
   WEIR_TRY(delete_obsolete());
   for (const int64_t day : WEIR_TRY(stats::days_of_several_parts(reader_))) {
-    if (work.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+    if (work.cancelled.load(std::memory_order_relaxed)) return base::cancelled("compaction");
     const CompactOutcome outcome = WEIR_TRY(run_day(day, work));
     sum.days += outcome.days;
     sum.parts += outcome.parts;
@@ -94,14 +77,14 @@ base::Result<CompactOutcome> Compaction::run(const Work& work) {
 base::Result<ArchivedObject> Compaction::write(const std::vector<ArchivePart>& parts,
                                                const ArchivePart& merged, const Work& work) {
   LinesWriter lines =
-      WEIR_TRY(LinesWriter::start(store_, merged.key, options_of(merged, clock_.wall())));
+      WEIR_TRY(LinesWriter::start(store_, merged.key, archive_options(merged, clock_.wall())));
   std::string line;
   uint64_t rows = 0;
   const auto add = [&](const StoredEvent& event) -> base::Status {
-    if (work.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+    if (work.cancelled.load(std::memory_order_relaxed)) return base::cancelled("compaction");
     line.clear();
     stats::append_line(line, event);
-    if (++rows % 8192 == 0 && work.progress) work.progress(rows, merged.rows);
+    if (++rows % kRowsPerProgress == 0 && work.progress) work.progress(rows, merged.rows);
     return lines.append(line);
   };
   for (const ArchivePart& part : parts) {

@@ -9,7 +9,6 @@ namespace weir::pipeline {
 namespace {
 
 using base::Error;
-using base::ErrorCode;
 using base::LogLevel;
 using std::chrono::milliseconds;
 

@@ -21,9 +21,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::chrono::seconds kReadMax{30};
 
-constexpr base::Error kCancelled{base::ErrorCode::cancelled, base::Origin::self,
-                                 base::Retry::with_backoff, 0, "dashboard snapshot"};
-
 struct DayEstimates {
   uint64_t clients = 0;
   uint64_t p95_us = 0;
@@ -168,7 +165,7 @@ base::Result<Dashboard> make_dashboard(sqlite::Database& reader, const base::Clo
     sources = read_sources(reader, dashboard);
     reader.clear_deadline();
   }
-  if (cancelled.load(std::memory_order_relaxed)) return kCancelled;
+  if (cancelled.load(std::memory_order_relaxed)) return base::cancelled("dashboard snapshot");
   if (!inputs.rates) dashboard.errors.push_back("live");
   dashboard.requests = sources.totals.last.requests;
   dashboard.overview = text_of(overview_json(dashboard, sources, inputs));

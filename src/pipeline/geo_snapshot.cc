@@ -15,9 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr base::Error kCancelled{base::ErrorCode::cancelled, base::Origin::self,
-                                 base::Retry::with_backoff, 0, "geo snapshot"};
-
 struct Counted {
   uint64_t requests = 0;
   uint64_t errors = 0;
@@ -44,8 +41,8 @@ base::Status add_zone(Pairs& pairs, sqlite::Database& reader, const EventZone& z
     std::optional<std::string> country;
     if (query->column_type(0) != sqlite::ColumnType::null) country = query->column_text(0);
     Counted& counted = pairs[{std::move(country), std::string{query->column_text(1)}}];
-    counted.requests += static_cast<uint64_t>(query->column_int(2));
-    counted.errors += static_cast<uint64_t>(query->column_int(3));
+    counted.requests += query->column_unsigned(2);
+    counted.errors += query->column_unsigned(3);
   }
   return {};
 }
@@ -66,7 +63,7 @@ base::Result<GeoTraffic> geo_traffic(sqlite::Database& reader, base::Wall now,
     traffic.since_ms = std::max(traffic.since_ms, zones.back().ts_max + 1);
   Pairs pairs;
   for (const EventZone& zone : zones) {
-    if (cancelled.load(std::memory_order_relaxed)) return kCancelled;
+    if (cancelled.load(std::memory_order_relaxed)) return base::cancelled("geo snapshot");
     WEIR_TRY(add_zone(pairs, reader, zone, traffic.since_ms, traffic.timestamp_ms));
     ++traffic.zones;
   }

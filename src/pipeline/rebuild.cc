@@ -30,8 +30,6 @@ constexpr int kTriesOfDay = 3;
 // Rows set in one transaction.
 constexpr size_t kRowsPerTransaction = 500;
 
-constexpr Error kCancelled{ErrorCode::cancelled, base::Origin::self, base::Retry::with_backoff, 0,
-                           "rebuilding"};
 constexpr Error kOverflow{ErrorCode::corrupt, base::Origin::storage, base::Retry::never, 0,
                           "archived counts beyond 64 bits"};
 
@@ -138,7 +136,7 @@ class Rebuild::Day {
     for (; hour + hours < kHoursOfDay; ++hours) {
       query.reset();
       query.bind(1, day_ * kHoursOfDay + hour + hours);
-      rows += WEIR_TRY(query.step()) ? static_cast<uint64_t>(query.column_int(0)) : 0;
+      rows += WEIR_TRY(query.step()) ? query.column_unsigned(0) : 0;
       if (hours > 0 && rows > rebuild_.options_.rows_max) break;
     }
     return hours;
@@ -209,7 +207,7 @@ class Rebuild::Day {
   base::Status add(const StoredEvent& event) {
     const int64_t hour = codec::unix_hour_of_ms(event.ts_ms);
     if (!wanted(hour)) return {};
-    if (work_.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+    if (work_.cancelled.load(std::memory_order_relaxed)) return base::cancelled("rebuilding");
     last_seq_ = std::max(last_seq_, event.seq);
     Slot& of_path = slot(hour, event.path);
     WEIR_TRY(count(event, of_path.row.counts));
@@ -393,7 +391,7 @@ base::Result<RebuildReport> Rebuild::run(const Work& work) {
   RebuildReport report;
   const std::vector<int64_t> all = WEIR_TRY(days());
   for (size_t i = 0; i < all.size(); ++i) {
-    if (work.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+    if (work.cancelled.load(std::memory_order_relaxed)) return base::cancelled("rebuilding");
     if (work.progress) work.progress(i, all.size());
     WEIR_TRY(run_day(all[i], work, report));
   }

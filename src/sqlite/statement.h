@@ -57,6 +57,8 @@ class Statement {
   std::string_view column_name(int column) const WEIR_LIFETIMEBOUND;
   ColumnType column_type(int column) const;
   int64_t column_int(int column) const;
+  // Of what bind_unsigned() stored, or of 64 bits stored as a signed integer.
+  uint64_t column_unsigned(int column) const { return static_cast<uint64_t>(column_int(column)); }
   double column_real(int column) const;
   std::string_view column_text(int column) const WEIR_LIFETIMEBOUND;
   std::string_view column_blob(int column) const WEIR_LIFETIMEBOUND;

@@ -18,27 +18,22 @@ using base::ErrorCode;
 using sqlite::Database;
 using sqlite::Statement;
 
-constexpr int64_t kRowsPerPage = 1024;
+constexpr int64_t kAdjustRowsPerPage = 1024;
 
-constexpr Error kUnfolded{ErrorCode::conflict, base::Origin::storage, base::Retry::with_backoff, 0,
-                          "events that are not derived yet"};
-constexpr Error kVanished{ErrorCode::conflict, base::Origin::storage, base::Retry::with_backoff, 0,
-                          "part of adjustments"};
+using internal::kUnfolded;
+constexpr Error kAdjustPartVanished{ErrorCode::conflict, base::Origin::storage,
+                                    base::Retry::with_backoff, 0, "part of adjustments"};
 
-uint64_t unsigned_column(const Statement& row, int column) {
-  return static_cast<uint64_t>(row.column_int(column));
-}
-
-constexpr std::string_view kPartColumns =
+constexpr std::string_view kAdjustPartColumns =
     "day, part, key, through_seq, requests, raw_sha256, state = 'completed', cleaned";
 
-AdjustPart part_of(const Statement& row) {
+AdjustPart adjust_part_of(const Statement& row) {
   AdjustPart part;
   part.day = row.column_int(0);
   part.part = row.column_int(1);
   part.key = row.column_text(2);
-  part.through = unsigned_column(row, 3);
-  part.requests = unsigned_column(row, 4);
+  part.through = row.column_unsigned(3);
+  part.requests = row.column_unsigned(4);
   const std::string_view sha256 = row.column_blob(5);
   std::copy_n(sha256.begin(), std::min(sha256.size(), part.raw_sha256.size()),
               part.raw_sha256.begin());
@@ -50,16 +45,16 @@ AdjustPart part_of(const Statement& row) {
 base::Result<std::vector<AdjustPart>> parts_where(Database& database, std::string_view condition,
                                                   int64_t day) {
   Statement query = WEIR_TRY(database.prepare(fmt::format(
-      "SELECT {} FROM adjust_parts WHERE {} ORDER BY day, part", kPartColumns, condition)));
+      "SELECT {} FROM adjust_parts WHERE {} ORDER BY day, part", kAdjustPartColumns, condition)));
   query.bind(1, day);
   std::vector<AdjustPart> parts;
   while (WEIR_TRY(query.step()))
-    parts.push_back(part_of(query));
+    parts.push_back(adjust_part_of(query));
   return parts;
 }
 
-base::Result<std::optional<AdjustPart>> new_part(Database& database, int64_t today,
-                                                 int64_t age_days) {
+base::Result<std::optional<AdjustPart>> new_adjust_part(Database& database, int64_t today,
+                                                        int64_t age_days) {
   Statement due = WEIR_TRY(database.prepare(
       "SELECT d.day, d.adjust_part, d.rest FROM (SELECT l.day, l.adjust_part, l.ingested_day,"
       " l.sampled_out + l.totals_only + l.degraded - l.unadjusted"
@@ -73,7 +68,7 @@ base::Result<std::optional<AdjustPart>> new_part(Database& database, int64_t tod
   AdjustPart part;
   part.day = due.column_int(0);
   part.part = due.column_int(1);
-  part.requests = unsigned_column(due, 2);
+  part.requests = due.column_unsigned(2);
   part.key = adjust_key(part.day, part.part);
   part.through = static_cast<uint64_t>(
       WEIR_TRY(database.query_int("SELECT value - 1 FROM meta WHERE name = 'next_seq'")));
@@ -96,7 +91,7 @@ base::Status seal(Database& database, const AdjustPart& part, base::Wall now) {
   raise.bind(1, part.day);
   raise.bind(2, part.part);
   WEIR_TRY(raise.run());
-  return database.changes() == 1 ? base::Status{} : base::Status{kVanished};
+  return database.changes() == 1 ? base::Status{} : base::Status{kAdjustPartVanished};
 }
 
 std::string rows_query(std::string_view condition) {
@@ -108,7 +103,7 @@ std::string rows_query(std::string_view condition) {
   for (const std::string_view name : kCountNames)
     sql += fmt::format(", a.{}", name);
   return fmt::format("{} FROM adjustments a WHERE a.day = ?1 AND {} LIMIT {}", sql, condition,
-                     kRowsPerPage);
+                     kAdjustRowsPerPage);
 }
 constexpr int kFirstCount = 7;
 
@@ -117,7 +112,7 @@ Adjustment adjustment_of(const Statement& row) {
   adjustment.hour = row.column_int(0);
   adjustment.path = row.column_text(2);
   adjustment.route = row.column_text(3);
-  adjustment.first_seq = unsigned_column(row, 4);
+  adjustment.first_seq = row.column_unsigned(4);
   adjustment.partial = row.column_int(5) != 0;
   adjustment.counts = internal::read_counts(row, kFirstCount);
   return adjustment;
@@ -130,7 +125,7 @@ base::Result<std::optional<SketchBytes>> stored_sketch(Database& database, int64
   query->bind(1, hour);
   query->bind(2, path_id);
   if (!WEIR_TRY(query->step())) return std::optional<SketchBytes>{};
-  return std::optional{SketchBytes{.through = unsigned_column(*query, 0),
+  return std::optional{SketchBytes{.through = query->column_unsigned(0),
                                    .latency = std::string{query->column_blob(1)},
                                    .clients = std::string{query->column_blob(2)}}};
 }
@@ -150,7 +145,7 @@ base::Result<std::optional<AdjustPart>> begin_adjust_part(Database& database, ba
   if (!begun.empty()) return std::optional{begun.front()};
   sqlite::Transaction transaction = WEIR_TRY(sqlite::Transaction::begin(database));
   const std::optional<AdjustPart> part =
-      WEIR_TRY(new_part(database, codec::unix_day_of_ms(base::unix_ms(now)), age_days));
+      WEIR_TRY(new_adjust_part(database, codec::unix_day_of_ms(base::unix_ms(now)), age_days));
   if (!part) return part;
   WEIR_TRY(seal(database, *part, now));
   WEIR_TRY(transaction.commit());
@@ -177,7 +172,7 @@ base::Status complete_adjust_part(Database& database, const AdjustPart& part,
     update.bind(7, base::unix_ms(now));
     update.bind_unsigned(8, object.requests);
     WEIR_TRY(update.run());
-    if (database.changes() != 1) return kVanished;
+    if (database.changes() != 1) return kAdjustPartVanished;
   }
   return transaction.commit();
 }
@@ -192,7 +187,7 @@ base::Status fail_adjust_part(Database& database, const AdjustPart& part, std::s
     update.bind(2, part.part);
     update.bind_text(3, error);
     WEIR_TRY(update.run());
-    if (database.changes() != 1) return kVanished;
+    if (database.changes() != 1) return kAdjustPartVanished;
   }
   return transaction.commit();
 }
@@ -233,7 +228,7 @@ base::Result<bool> clean_adjust_slice(Database& database, const AdjustPart& part
       each->bind(4, last ? 0 : bound.column_int(1));
       each->bind(5, last ? 1 : 0);
       WEIR_TRY(each->run());
-      if (each == &update && database.changes() != 1) return kVanished;
+      if (each == &update && database.changes() != 1) return kAdjustPartVanished;
     }
   }
   WEIR_TRY(transaction.commit());
@@ -250,7 +245,7 @@ base::Status read_adjust_part(Database& database, const AdjustPart& part,
   std::vector<int64_t> folded_hours;
   int64_t hour = -1;
   int64_t path_id = -1;
-  for (int64_t rows = kRowsPerPage; rows == kRowsPerPage;) {
+  for (int64_t rows = kAdjustRowsPerPage; rows == kAdjustRowsPerPage;) {
     rows = 0;
     page.reset();
     page.bind(1, part.day);
@@ -287,7 +282,7 @@ base::Status read_live_adjustments(Database& database, int64_t day,
                                            " WHERE p.day = ?1 AND p.state = 'completed')"
                                            " ORDER BY a.part, a.hour, a.path_id")));
   int64_t last[3] = {0, 0, 0};
-  for (int64_t rows = kRowsPerPage; rows == kRowsPerPage;) {
+  for (int64_t rows = kAdjustRowsPerPage; rows == kAdjustRowsPerPage;) {
     rows = 0;
     page.reset();
     page.bind(1, day);

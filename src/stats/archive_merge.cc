@@ -6,6 +6,7 @@
 #include "codec/iso_time.h"
 #include "codec/text.h"
 #include "stats/archive_parts.h"
+#include "stats/internal/rows.h"
 
 namespace weir::stats {
 namespace {
@@ -13,8 +14,7 @@ namespace {
 using sqlite::Database;
 using sqlite::Statement;
 
-constexpr base::Error kVanished{base::ErrorCode::conflict, base::Origin::storage,
-                                base::Retry::with_backoff, 0, "archive part"};
+using internal::kPartVanished;
 
 base::Status remove_part(Database& database, const ArchivePart& part) {
   Statement remove = WEIR_TRY(database.prepare(
@@ -24,7 +24,7 @@ base::Status remove_part(Database& database, const ArchivePart& part) {
   remove.bind(2, part.part);
   remove.bind_text(3, part.key);
   WEIR_TRY(remove.run());
-  if (database.changes() != 1) return kVanished;
+  if (database.changes() != 1) return kPartVanished;
   Statement obsolete =
       WEIR_TRY(database.prepare("INSERT OR IGNORE INTO obsolete_objects VALUES(?1)"));
   obsolete.bind_text(1, part.key);

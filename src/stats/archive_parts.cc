@@ -15,32 +15,26 @@ using base::ErrorCode;
 using sqlite::Database;
 using sqlite::Statement;
 
-constexpr int64_t kRowsPerPage = 4096;
+constexpr int64_t kArchiveRowsPerPage = 4096;
 
-constexpr Error kUnfolded{ErrorCode::conflict, base::Origin::storage, base::Retry::with_backoff, 0,
-                          "events that are not derived yet"};
-constexpr Error kVanished{ErrorCode::conflict, base::Origin::storage, base::Retry::with_backoff, 0,
-                          "archive part"};
+using internal::kPartVanished;
+using internal::kUnfolded;
 
-uint64_t unsigned_column(const Statement& row, int column) {
-  return static_cast<uint64_t>(row.column_int(column));
-}
-
-constexpr std::string_view kPartColumns =
+constexpr std::string_view kArchivePartColumns =
     "day, part, key, after_seq, through_seq, rows, digest_known, digest_high, digest_low,"
     " cleaned_through, cleaned_rows, raw_sha256, state = 'completed'";
 
-ArchivePart part_of(const Statement& row) {
+ArchivePart archive_part_of(const Statement& row) {
   ArchivePart part;
   part.day = row.column_int(0);
   part.part = row.column_int(1);
   part.key = row.column_text(2);
-  part.after = unsigned_column(row, 3);
-  part.through = unsigned_column(row, 4);
-  part.rows = unsigned_column(row, 5);
-  if (row.column_int(6) != 0) part.digest = {unsigned_column(row, 7), unsigned_column(row, 8)};
-  part.cleaned_through = unsigned_column(row, 9);
-  part.cleaned_rows = unsigned_column(row, 10);
+  part.after = row.column_unsigned(3);
+  part.through = row.column_unsigned(4);
+  part.rows = row.column_unsigned(5);
+  if (row.column_int(6) != 0) part.digest = {row.column_unsigned(7), row.column_unsigned(8)};
+  part.cleaned_through = row.column_unsigned(9);
+  part.cleaned_rows = row.column_unsigned(10);
   const std::string_view sha256 = row.column_blob(11);
   std::copy_n(sha256.begin(), std::min(sha256.size(), part.raw_sha256.size()),
               part.raw_sha256.begin());
@@ -50,13 +44,13 @@ ArchivePart part_of(const Statement& row) {
 
 base::Result<Statement> prepare_parts(Database& database, std::string_view which) {
   return database.prepare(
-      fmt::format("SELECT {} FROM archive_parts WHERE {}", kPartColumns, which));
+      fmt::format("SELECT {} FROM archive_parts WHERE {}", kArchivePartColumns, which));
 }
 
 base::Result<std::vector<ArchivePart>> all_parts(Statement query) {
   std::vector<ArchivePart> parts;
   while (WEIR_TRY(query.step()))
-    parts.push_back(part_of(query));
+    parts.push_back(archive_part_of(query));
   return parts;
 }
 
@@ -64,7 +58,7 @@ base::Result<std::optional<ArchivePart>> unfinished_part(Database& database) {
   Statement query =
       WEIR_TRY(prepare_parts(database, "state <> 'completed' ORDER BY day, part LIMIT 1"));
   if (!WEIR_TRY(query.step())) return std::optional<ArchivePart>{};
-  return std::optional<ArchivePart>{part_of(query)};
+  return std::optional<ArchivePart>{archive_part_of(query)};
 }
 
 // The ledger of a day less what its parts hold.
@@ -74,8 +68,8 @@ struct Rest {
   RowsDigest digest;
 };
 
-base::Result<std::optional<ArchivePart>> new_part(Database& database, int64_t today,
-                                                  int64_t age_days) {
+base::Result<std::optional<ArchivePart>> new_archive_part(Database& database, int64_t today,
+                                                          int64_t age_days) {
   Statement due = WEIR_TRY(database.prepare(
       "SELECT d.day, d.inserted, d.digest_rows, d.digest_high, d.digest_low FROM day_ledger d"
       " WHERE (d.day <= ?1 - ?2 OR (d.day > ?1 AND d.ingested_day <= ?1 - ?2))"
@@ -86,19 +80,19 @@ base::Result<std::optional<ArchivePart>> new_part(Database& database, int64_t to
   if (!WEIR_TRY(due.step())) return std::optional<ArchivePart>{};
   ArchivePart part;
   part.day = due.column_int(0);
-  Rest rest{.rows = unsigned_column(due, 1),
+  Rest rest{.rows = due.column_unsigned(1),
             .digest_known = due.column_int(2) == due.column_int(1),
-            .digest = {unsigned_column(due, 3), unsigned_column(due, 4)}};
+            .digest = {due.column_unsigned(3), due.column_unsigned(4)}};
 
   Statement parts = WEIR_TRY(
       database.prepare("SELECT rows, digest_high, digest_low, part, through_seq FROM archive_parts"
                        " WHERE day = ?1 ORDER BY part"));
   parts.bind(1, part.day);
   while (WEIR_TRY(parts.step())) {
-    rest.rows -= unsigned_column(parts, 0);
-    rest.digest -= {unsigned_column(parts, 1), unsigned_column(parts, 2)};
+    rest.rows -= parts.column_unsigned(0);
+    rest.digest -= {parts.column_unsigned(1), parts.column_unsigned(2)};
     part.part = parts.column_int(3) + 1;
-    part.after = unsigned_column(parts, 4);
+    part.after = parts.column_unsigned(4);
   }
   part.key = archive_key(part.day, part.part);
   part.rows = rest.rows;
@@ -131,7 +125,7 @@ base::Status insert_part(Database& database, const ArchivePart& part, base::Wall
 // Runs a statement that must change exactly the part's row.
 base::Status change_part(Database& database, Statement& statement) {
   WEIR_TRY(statement.run());
-  if (database.changes() != 1) return kVanished;
+  if (database.changes() != 1) return kPartVanished;
   return {};
 }
 
@@ -154,21 +148,21 @@ std::string page_query() {
 
 StoredEvent event_of(const Statement& row, const std::string& ip) {
   StoredEvent event;
-  event.seq = unsigned_column(row, 0);
+  event.seq = row.column_unsigned(0);
   event.epoch = static_cast<uint32_t>(row.column_int(1));
   event.loop = static_cast<uint32_t>(row.column_int(2));
-  event.sequence = unsigned_column(row, 3);
+  event.sequence = row.column_unsigned(3);
   event.ts_ms = row.column_int(5);
   event.id = internal::id_of_row(row, 4, event.ts_ms);
   event.created_s = event.ts_ms / 1000 + row.column_int(6);
   event.path = row.column_text(7);
   event.raw_path = row.column_text(8);
-  event.client = unsigned_column(row, 9);
+  event.client = row.column_unsigned(9);
   event.ip = ip;
-  event.us = unsigned_column(row, 11);
-  event.upstream_us = unsigned_column(row, 12);
-  event.bytes_in = unsigned_column(row, 13);
-  event.bytes_out = unsigned_column(row, 14);
+  event.us = row.column_unsigned(11);
+  event.upstream_us = row.column_unsigned(12);
+  event.bytes_in = row.column_unsigned(13);
+  event.bytes_out = row.column_unsigned(14);
   event.status = static_cast<uint16_t>(row.column_int(15));
   event.flags = static_cast<uint16_t>(row.column_int(16));
   event.outcome = static_cast<uint8_t>(row.column_int(17));
@@ -195,7 +189,7 @@ base::Result<uint64_t> next_zone(Statement& zones, const ArchivePart& part, uint
   zones.bind(2, (part.day + 1) * codec::kMsPerDay);
   zones.bind(3, part.day * codec::kMsPerDay);
   if (!WEIR_TRY(zones.step())) return part.through + 1;
-  return std::max(seq + 1, unsigned_column(zones, 0) * kZoneSeqs);
+  return std::max(seq + 1, zones.column_unsigned(0) * kZoneSeqs);
 }
 
 }  // namespace
@@ -216,7 +210,7 @@ base::Result<std::optional<ArchivePart>> begin_part(Database& database, base::Wa
   std::optional<ArchivePart> part = WEIR_TRY(unfinished_part(database));
   if (part) return part;
   sqlite::Transaction transaction = WEIR_TRY(sqlite::Transaction::begin(database));
-  part = WEIR_TRY(new_part(database, codec::unix_day_of_ms(base::unix_ms(now)), age_days));
+  part = WEIR_TRY(new_archive_part(database, codec::unix_day_of_ms(base::unix_ms(now)), age_days));
   if (!part) return part;
   WEIR_TRY(insert_part(database, *part, now));
   WEIR_TRY(transaction.commit());
@@ -333,7 +327,7 @@ base::Status read_part(Database& database, const ArchivePart& part,
     page.bind_unsigned(2, end);
     page.bind(3, part.day * codec::kMsPerDay);
     page.bind(4, (part.day + 1) * codec::kMsPerDay);
-    page.bind(5, kRowsPerPage);
+    page.bind(5, kArchiveRowsPerPage);
     int64_t rows = 0;
     uint64_t last = begin - 1;
     while (WEIR_TRY(page.step())) {
@@ -343,7 +337,7 @@ base::Status read_part(Database& database, const ArchivePart& part,
       last = event.seq;
       WEIR_TRY(each(event));
     }
-    seq = rows == kRowsPerPage ? last : end;
+    seq = rows == kArchiveRowsPerPage ? last : end;
   }
   page.reset();
   zones.reset();

@@ -18,8 +18,6 @@ using sqlite::Database;
 using sqlite::Statement;
 using Json = nlohmann::ordered_json;
 
-constexpr Error kCancelled{ErrorCode::cancelled, base::Origin::self, base::Retry::never, 0,
-                           "lists of clients"};
 constexpr size_t kWhole = std::string::npos;
 constexpr size_t kClientsPerCommand = 200;  // About 20 ms of writing.
 
@@ -229,7 +227,7 @@ base::Result<uint64_t> list_day(sqlite::Writer& writer, Database& reader, const 
                   WEIR_TRY(Groups::open(reader, kCities, day))};
   uint64_t clients = 0;
   while (!reading.paths.ended()) {
-    if (cancelled.load(std::memory_order_relaxed)) return kCancelled;
+    if (cancelled.load(std::memory_order_relaxed)) return base::cancelled("lists of clients");
     std::vector<Lists> page;
     while (!reading.paths.ended() && page.size() < kClientsPerCommand)
       page.push_back(WEIR_TRY(next_lists(reading)));

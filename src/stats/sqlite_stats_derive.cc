@@ -20,18 +20,14 @@ constexpr size_t kClientsPerSlice = 10'000;
 constexpr int64_t kFactsPerPiece = 8192;
 constexpr int64_t kSlimPerSlice = 20'000;
 
-uint64_t unsigned_column(const Statement& row, int column) {
-  return static_cast<uint64_t>(row.column_int(column));
-}
-
 Fact fact_of(const Statement& row, const std::string& ip) {
-  return {.seq = unsigned_column(row, 0),
+  return {.seq = row.column_unsigned(0),
           .ts_ms = row.column_int(1),
           .path_id = row.column_int(2),
-          .us = unsigned_column(row, 4),
-          .client = unsigned_column(row, 5),
-          .bytes_in = unsigned_column(row, 8),
-          .bytes_out = unsigned_column(row, 9),
+          .us = row.column_unsigned(4),
+          .client = row.column_unsigned(5),
+          .bytes_in = row.column_unsigned(8),
+          .bytes_out = row.column_unsigned(9),
           .ip = ip,
           .geo = static_cast<traffic::GeoAction>(row.column_int(7)),
           .error = row.column_int(3) >= 400};
@@ -44,7 +40,7 @@ Fact fact_of(const Statement& row, const std::string& ip) {
 base::Status SqliteStats::start_deriving() {
   const Database::Borrowed query =
       WEIR_TRY(database_.cached("SELECT seq FROM derived WHERE name = 'folded'"));
-  const uint64_t written = WEIR_TRY(query->step()) ? unsigned_column(*query, 0) : 0;
+  const uint64_t written = WEIR_TRY(query->step()) ? query->column_unsigned(0) : 0;
   const uint64_t next = WEIR_TRY(next_seq());
   slim_left_ = true;
   const bool known = derived_through_ == written && accumulator_.folded_through() < next;
@@ -223,7 +219,7 @@ base::Result<std::optional<SketchRow>> SqliteStats::sketch_row(SketchKey key) {
   query->bind(2, key.path_id);
   if (!WEIR_TRY(query->step())) return std::optional<SketchRow>{};
   SketchRow row;
-  row.through = unsigned_column(*query, 0);
+  row.through = query->column_unsigned(0);
   // Damaged bytes must not stop the counting for ever: the row begins anew, and says so.
   if (!internal::decode_sketches(*query, 1, row)) ++damaged_sketches_;
   return std::optional<SketchRow>{std::move(row)};
@@ -234,7 +230,7 @@ base::Result<uint64_t> SqliteStats::client_through(ClientKey key) {
       WEIR_TRY(database_.cached("SELECT through FROM client_daily WHERE day = ?1 AND client = ?2"));
   query->bind(1, key.day);
   query->bind(2, static_cast<int64_t>(key.client));
-  return WEIR_TRY(query->step()) ? unsigned_column(*query, 0) : uint64_t{0};
+  return WEIR_TRY(query->step()) ? query->column_unsigned(0) : uint64_t{0};
 }
 
 base::Status SqliteStats::clients_of(int64_t day, ClientSet& set) {
@@ -242,7 +238,7 @@ base::Status SqliteStats::clients_of(int64_t day, ClientSet& set) {
       WEIR_TRY(database_.cached("SELECT client FROM client_daily WHERE day = ?1"));
   query->bind(1, day);
   while (WEIR_TRY(query->step())) {
-    const uint64_t client = unsigned_column(*query, 0);
+    const uint64_t client = query->column_unsigned(0);
     if (client != kOtherClient) set.insert(client);
   }
   return {};

@@ -27,7 +27,7 @@ base::Result<std::vector<StoredLetter>> SqliteStats::dead_letters(int64_t after,
     letter.letter_id = query->column_int(0);
     letter.stream = {static_cast<uint32_t>(query->column_int(1)),
                      static_cast<uint16_t>(query->column_int(2))};
-    letter.sequence = static_cast<uint64_t>(query->column_int(3));
+    letter.sequence = query->column_unsigned(3);
     letter.reason = query->column_text(4);
     letter.payload = query->column_blob(5);
     letter.died = base::Wall{std::chrono::milliseconds{query->column_int(6)}};

@@ -115,7 +115,7 @@ Counts read_counts(const Statement& row, int first) {
   for (size_t i = 0; i < values.size(); ++i) {
     const int column = first + static_cast<int>(i);
     if (row.column_type(column) == sqlite::ColumnType::null) continue;
-    values[i] = static_cast<uint64_t>(row.column_int(column));
+    values[i] = row.column_unsigned(column);
   }
   return counts_of(values);
 }
@@ -142,7 +142,7 @@ base::Result<TopPath> sum_of_path(Database& database, int64_t path_id, int64_t f
   query->bind(3, last_hour);
   TopPath top;
   if (!WEIR_TRY(query->step())) return top;
-  const auto number = [&query](int i) { return static_cast<uint64_t>(query->column_int(i)); };
+  const auto number = [&query](int i) { return query->column_unsigned(i); };
   const auto optional = [&query, &number](int i) {
     const bool none = query->column_type(i) == sqlite::ColumnType::null;
     return none ? std::optional<uint64_t>{} : number(i);

@@ -1,5 +1,6 @@
 #pragma once
-// Small conversions between values and columns, and the sums of one path.
+// Small conversions between values and columns, the sums of one path, and the errors of several
+// sources.
 
 #include <cstdint>
 #include <optional>
@@ -12,6 +13,12 @@
 #include "stats/stats.h"
 
 namespace weir::stats::internal {
+
+inline constexpr base::Error kUnfolded{base::ErrorCode::conflict, base::Origin::storage,
+                                       base::Retry::with_backoff, 0,
+                                       "events that are not derived yet"};
+inline constexpr base::Error kPartVanished{base::ErrorCode::conflict, base::Origin::storage,
+                                           base::Retry::with_backoff, 0, "archive part"};
 
 // The inverse of traffic::to_string(); zero for a text of another form.
 traffic::EventId id_of_text(std::string_view text);
