@@ -9,6 +9,7 @@
 #include "objects/directory_store.h"
 #include "os/testing/fake_files.h"
 #include "pipeline/compaction.h"
+#include "pipeline/retention.h"
 #include "pipeline/testing/shelf.h"
 #include "stats/query.h"
 
@@ -157,6 +158,15 @@ struct Shelf : testing::Shelf {
     return {};
   }
 
+  // Long after everything is archived and cleaned: hours and paths are deleted.
+  base::Status retain() {
+    sqlite::Database reader{rig.path(), {.access = sqlite::Access::query_only}};
+    WEIR_TRY(reader.open());
+    sqlite::DirectWriter writer{*rig.database};
+    WEIR_TRY(pipeline::retain(writer, reader, rig.clock, {}, {never, {}}));
+    return {};
+  }
+
   void flip_a_bit(std::string_view key_part) {
     for (const std::string& path : files.paths()) {
       if (path.find(key_part) == std::string::npos || path.find("index") != std::string::npos)
@@ -264,6 +274,39 @@ TEST(ArchiveQueryTest, OnlyTheDaysThatWereAskedForAreSeen) {
   EXPECT_EQ(shelf.count({first + 4, first + 5}), counted(5 + 6));
   EXPECT_EQ(shelf.count({first + 6, first + 9}), counted(0));
   EXPECT_EQ(shelf.count({first - 9, first - 1}), counted(0));
+}
+
+TEST(ArchiveQueryTest, PathsThatRetentionDeletedAreKnownFromTheArchive) {
+  Shelf shelf;
+  shelf.all_kinds_of_events();
+  ASSERT_TRUE(shelf.settle());
+  shelf.rig.clock.advance(4 * kDay);
+  ASSERT_TRUE(shelf.archive().ok());
+  ASSERT_TRUE(shelf.clean().ok());
+  const std::string before = shelf.text();
+  shelf.rig.clock.advance(500 * kDay);
+  ASSERT_TRUE(shelf.retain().ok());
+  ASSERT_EQ(shelf.rig.number("SELECT count(*) FROM paths"), 0);
+  EXPECT_EQ(shelf.text(), before);
+}
+
+TEST(ArchiveQueryTest, PathsThatAreDeletedWhileTheirRowsAreLoadedGiveNoAnswerRatherThanNone) {
+  Shelf shelf;
+  for (int i = 0; i < 8'200; ++i)
+    shelf.event("/x");
+  ASSERT_TRUE(shelf.settle());
+  shelf.rig.clock.advance(4 * kDay);
+  ASSERT_TRUE(shelf.archive().ok());
+  ASSERT_TRUE(shelf.clean().ok());
+  shelf.rig.clock.advance(500 * kDay);
+  const Answer answer = shelf.ask("SELECT path, count(*) FROM traffic_events GROUP BY path", {},
+                                  [&](uint64_t, uint64_t) { ASSERT_TRUE(shelf.retain().ok()); });
+  ASSERT_FALSE(answer.outcome.status.ok());
+  EXPECT_EQ(answer.outcome.status.error().code, ErrorCode::conflict);
+  EXPECT_NE(answer.outcome.message.find("paths that were deleted meanwhile"), std::string::npos)
+      << answer.outcome.message;
+  EXPECT_EQ(shelf.text("SELECT path, count(*) FROM traffic_events GROUP BY path"),
+            "path|count(*)|\nt/x|i8200|\n");
 }
 
 TEST(ArchiveQueryTest, ADayThatIsArchivedAndCleanedWhileOthersAreLoadedIsSeenOnce) {

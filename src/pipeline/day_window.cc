@@ -15,17 +15,13 @@ namespace {
 using sqlite::Database;
 using sqlite::Statement;
 
-uint64_t unsigned_column(const Statement& row, int column) {
-  return static_cast<uint64_t>(row.column_int(column));
-}
-
 // Columns requests, errors, cache_hit, us_sum, us_count from `first` on.
 WindowSums sums_of(const Statement& row, int first) {
-  return {.requests = unsigned_column(row, first),
-          .errors = unsigned_column(row, first + 1),
-          .cache_hits = unsigned_column(row, first + 2),
-          .us_sum = unsigned_column(row, first + 3),
-          .us_count = unsigned_column(row, first + 4)};
+  return {.requests = row.column_unsigned(first),
+          .errors = row.column_unsigned(first + 1),
+          .cache_hits = row.column_unsigned(first + 2),
+          .us_sum = row.column_unsigned(first + 3),
+          .us_count = row.column_unsigned(first + 4)};
 }
 
 WindowSums share_of(const WindowSums& sums, double share) {
@@ -88,7 +84,7 @@ base::Status add_events(WindowEdge& edge, Database& reader, const EventZone& zon
         {.requests = 1,
          .errors = query->column_int(1) >= 400 ? uint64_t{1} : uint64_t{0},
          .cache_hits = cache == traffic::CacheStatus::hit ? uint64_t{1} : uint64_t{0},
-         .us_sum = unsigned_column(*query, 3),
+         .us_sum = query->column_unsigned(3),
          .us_count = 1});
   }
   return {};
@@ -159,15 +155,15 @@ base::Result<std::vector<WindowPath>> window_top_paths(Database& reader, int64_t
   const int64_t now_hour = codec::unix_hour_of_ms(now_ms);
   stats::TopSums top{count};
   std::unordered_map<int64_t, WindowSums> edge_only = edge.paths;
-  WEIR_TRY(
-      stats::for_each_path(reader, now_hour - kWindowHours + 1, now_hour, [&](stats::PathSum sum) {
-        if (const auto found = edge_only.find(sum.path_id); found != edge_only.end()) {
-          sum.requests += found->second.requests;
-          sum.errors += found->second.errors;
-          edge_only.erase(found);
-        }
-        top.offer(sum);
-      }));
+  stats::PathSums once{reader, {.bytes_max = 0}};
+  WEIR_TRY(once.for_each(now_hour - kWindowHours + 1, now_hour, [&](stats::PathSum sum) {
+    if (const auto found = edge_only.find(sum.path_id); found != edge_only.end()) {
+      sum.requests += found->second.requests;
+      sum.errors += found->second.errors;
+      edge_only.erase(found);
+    }
+    top.offer(sum);
+  }));
   for (const auto& [path_id, sums] : edge_only)
     top.offer({.path_id = path_id, .requests = sums.requests, .errors = sums.errors});
   std::vector<WindowPath> paths;

@@ -13,15 +13,12 @@ namespace {
 constexpr int64_t kRowsPerSlice = 5000;
 constexpr int64_t kSketchesPerSlice = 200;
 
-constexpr base::Error kCancelled{base::ErrorCode::cancelled, base::Origin::self,
-                                 base::Retry::with_backoff, 0, "retention"};
-
 using Piece = std::function<base::Result<bool>(sqlite::Database&)>;
 
 // Sends `piece` until it finds nothing more to do.
 base::Status run_all(sqlite::Writer& writer, const Work& work, const Piece& piece) {
   for (bool done = false; !done;) {
-    if (work.cancelled.load(std::memory_order_relaxed)) return kCancelled;
+    if (work.cancelled.load(std::memory_order_relaxed)) return base::cancelled("retention");
     const auto command = [&](sqlite::Database& database) -> base::Status {
       done = WEIR_TRY(piece(database));
       return {};
@@ -61,9 +58,20 @@ base::Result<RetentionOutcome> retain(sqlite::Writer& writer, sqlite::Database& 
                                  outcome.damaged_sketches);
   }));
   WEIR_TRY(raise(writer, stats::Bound::hourly, outcome.hourly_from));
-  WEIR_TRY(run_all(writer, work, [&](sqlite::Database& database) {
-    return stats::drop_hours(database, outcome.hourly_from, kRowsPerSlice);
-  }));
+  bool hours_dropped = false;
+  const Piece drop_hours = [&](sqlite::Database& database) -> base::Result<bool> {
+    const bool none_left =
+        WEIR_TRY(stats::drop_hours(database, outcome.hourly_from, kRowsPerSlice));
+    hours_dropped = hours_dropped || !none_left;
+    return none_left;
+  };
+  WEIR_TRY(run_all(writer, work, drop_hours));
+  if (hours_dropped) {  // Only that leaves paths without an hour.
+    int64_t path = 0;
+    WEIR_TRY(run_all(writer, work, [&](sqlite::Database& database) {
+      return stats::drop_paths(database, path, kRowsPerSlice);
+    }));
+  }
   WEIR_TRY(raise(writer, stats::Bound::clients, outcome.hourly_from));
   WEIR_TRY(run_all(writer, work, [&](sqlite::Database& database) {
     return stats::drop_clients(database, outcome.hourly_from, kRowsPerSlice);

@@ -153,6 +153,32 @@ TEST(RetentionTest, RowsAreKept400DaysAndNotOneMore) {
   EXPECT_EQ(shelf.check().value().days, 2U);
 }
 
+TEST(RetentionTest, APathGoesWithItsLastHourAndComesBackUnderAnotherNumber) {
+  Shelf shelf;
+  shelf.keep();
+  const std::string names =
+      "SELECT group_concat(path, ' ') FROM (SELECT path FROM paths ORDER BY 1)";
+  EXPECT_EQ(shelf.rig.text(names), "/a /b /end /s");
+  shelf.go_to(1000);
+  shelf.event("/a");  // The consumer knows the numbers of /a and /b by heart.
+  ASSERT_TRUE(shelf.settle());
+  const int64_t number_of_a = shelf.rig.number("SELECT path_id FROM paths WHERE path = '/a'");
+  ASSERT_TRUE(shelf.retain().ok());
+  EXPECT_EQ(shelf.rig.text(names), "/a");
+  EXPECT_EQ(shelf.rig.number("SELECT value FROM meta WHERE name = 'paths_dropped'"), 3);
+
+  shelf.event("/b");
+  shelf.event("/a");
+  ASSERT_TRUE(shelf.settle());
+  EXPECT_EQ(shelf.rig.text(names), "/a /b");
+  EXPECT_EQ(shelf.rig.number("SELECT path_id FROM paths WHERE path = '/a'"), number_of_a);
+  EXPECT_EQ(shelf.rig.text("SELECT group_concat(path || total_requests, ' ') FROM (SELECT path,"
+                           " sum(requests) AS total_requests FROM path_stats_hourly"
+                           " GROUP BY path ORDER BY path)"),
+            "/a2 /b1");
+  EXPECT_EQ(shelf.rig.audit(), "");
+}
+
 TEST(RetentionTest, NothingGoesOfADayThatIsNotArchivedProvenAndCleaned) {
   for (const bool archived : {false, true}) {
     Shelf shelf;

@@ -6,6 +6,7 @@
 
 #include "codec/iso_time.h"
 #include "stats/internal/rows.h"
+#include "stats/retention.h"
 
 namespace weir::stats {
 namespace {
@@ -20,8 +21,8 @@ constexpr int kCacheKib = 16 * 1024;  // Of the temporary table.
 
 constexpr Error kForeignRow{ErrorCode::corrupt, base::Origin::storage, base::Retry::never, 0,
                             "archived row that is none of its part"};
-constexpr Error kUnknownPath{ErrorCode::corrupt, base::Origin::storage, base::Retry::never, 0,
-                             "archived row of a path that the database does not know"};
+constexpr Error kPathsDropped{ErrorCode::conflict, base::Origin::storage, base::Retry::immediately,
+                              0, "paths that were deleted meanwhile"};
 constexpr Error kGap{ErrorCode::corrupt, base::Origin::storage, base::Retry::never, 0,
                      "gap between the archive parts of a day"};
 
@@ -75,14 +76,24 @@ base::Status ArchivedRows::prepare() {
       fmt::format("PRAGMA query_only = OFF; PRAGMA temp.cache_size = -{};"
                   "CREATE TEMP TABLE archived_events{};"
                   "CREATE TEMP TABLE held_days(day INTEGER PRIMARY KEY, through INTEGER NOT NULL)"
-                  " STRICT;",
+                  " STRICT;"
+                  "CREATE TEMP TABLE archived_paths(path_id INTEGER PRIMARY KEY, path TEXT NOT NULL"
+                  " UNIQUE) STRICT;"
+                  "CREATE TEMP VIEW paths AS SELECT * FROM main.paths UNION ALL"
+                  " SELECT * FROM temp.archived_paths;",
                   kCacheKib, columns)));
   WEIR_TRY(reader_.execute(
       fmt::format(fmt::runtime(kEvents), days_.begin_ms(), days_.end_ms(), kZoneSeqs)));
   WEIR_TRY(reader_.execute("CREATE TEMP VIEW traffic_events" + traffic_events));
   WEIR_TRY(reader_.execute("CREATE TEMP VIEW exchanges" + exchanges));
   insert_.emplace(WEIR_TRY(reader_.prepare(insert_sql())));
-  find_path_.emplace(WEIR_TRY(reader_.prepare("SELECT path_id FROM main.paths WHERE path = ?1")));
+  find_path_.emplace(WEIR_TRY(
+      reader_.prepare("SELECT path_id FROM main.paths WHERE path = ?1 UNION ALL"
+                      " SELECT path_id FROM temp.archived_paths WHERE path = ?1 LIMIT 1")));
+  add_path_.emplace(WEIR_TRY(
+      reader_.prepare("INSERT INTO temp.archived_paths SELECT ifnull(min(path_id), 0) - 1, ?1 FROM"
+                      " temp.archived_paths RETURNING path_id")));
+  paths_dropped_ = WEIR_TRY(paths_dropped(reader_));
   find_word_.emplace(
       WEIR_TRY(reader_.prepare("SELECT word_id FROM main.words WHERE kind = ?1 AND word = ?2")));
   return {};
@@ -96,6 +107,7 @@ uint64_t ArchivedRows::held_through(int64_t day) const {
 base::Result<std::vector<ArchivePart>> ArchivedRows::begin_reading() {
   WEIR_TRY(reader_.execute("BEGIN; PRAGMA query_only = ON"));
   reading_ = true;
+  if (WEIR_TRY(paths_dropped(reader_)) != paths_dropped_) return kPathsDropped;
   std::vector<ArchivePart> missing;
   const ArchivePart* before = nullptr;
   const std::vector<ArchivePart> parts = WEIR_TRY(completed_parts(reader_, days_));
@@ -160,15 +172,19 @@ base::Status ArchivedRows::insert(const StoredEvent& event) {
   return row.run();
 }
 
-// Paths and words are never deleted, so what an event had is there still.
+// Of a path that retention has dropped: a number below those of the database.
 base::Result<int64_t> ArchivedRows::path_id(std::string_view path) {
   const auto known = paths_.find(path);
   if (known != paths_.end()) return known->second;
-  find_path_->clear();
-  find_path_->bind_text(1, path);
-  if (!WEIR_TRY(find_path_->step())) return kUnknownPath;
-  const int64_t id = find_path_->column_int(0);
-  find_path_->reset();
+  int64_t id = 0;
+  for (Statement* const statement : {&*find_path_, &*add_path_}) {
+    statement->clear();
+    statement->bind_text(1, path);
+    const bool found = WEIR_TRY(statement->step());
+    if (found) id = statement->column_int(0);
+    statement->reset();
+    if (found) break;
+  }
   if (paths_.size() >= kCachedPathsMax) paths_.clear();
   paths_.emplace(path, id);
   return id;
@@ -232,7 +248,9 @@ void ArchivedRows::rollback() {
   uncommitted_ = 0;
   insert_->reset();
   find_path_->reset();
+  add_path_->reset();
   find_word_->reset();
+  paths_.clear();  // Some may be gone from temp.archived_paths.
   // Many errors roll back by themselves; then there is nothing to do.
   static_cast<void>(reader_.execute("ROLLBACK"));
 }

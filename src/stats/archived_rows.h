@@ -52,13 +52,14 @@ class ArchivedRows {
 
   // Begins a read transaction in which queries see archived and live rows, and returns the
   // completed parts that it lacks, oldest first. With some, its rows are not to be believed.
-  // Errors: corrupt: a part is missing between others.
+  // Errors: corrupt: a part is missing between others; conflict: paths were deleted since
+  // prepare(), so that rows may have lost theirs.
   base::Result<std::vector<ArchivePart>> begin_reading();
   void end_reading();
 
   // A row of `part`, which is one that was lacking; one that is held already is left out. Rows are
   // written in short transactions, so that no read of the database lasts for long. Errors: corrupt:
-  // the row is none of the part, or has a path that the database does not know.
+  // the row is none of the part.
   base::Status add(const ArchivePart& part, const StoredEvent& event);
   // All of its rows were added.
   base::Status finish(const ArchivePart& part);
@@ -76,7 +77,8 @@ class ArchivedRows {
 
   sqlite::Database& reader_;
   const Days days_;
-  std::optional<sqlite::Statement> insert_, find_path_, find_word_;
+  std::optional<sqlite::Statement> insert_, find_path_, add_path_, find_word_;
+  int64_t paths_dropped_ = 0;         // When the temporary tables were made.
   std::map<int64_t, uint64_t> held_;  // Day to seq; as in temp.held_days.
   std::map<std::string, int64_t, std::less<>> paths_;
   std::array<std::map<std::string, int64_t, std::less<>>, SqliteStats::kWordsMax.size()> words_;

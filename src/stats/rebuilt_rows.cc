@@ -16,10 +16,6 @@ using sqlite::Statement;
 
 constexpr int64_t kRouteKind = 2;  // Of `words`.
 
-uint64_t unsigned_column(const Statement& row, int column) {
-  return static_cast<uint64_t>(row.column_int(column));
-}
-
 std::string count_list() {
   std::string list;
   for (const std::string_view name : kCountNames)
@@ -86,7 +82,7 @@ base::Status read_sketches(
   query.bind(1, at);
   while (WEIR_TRY(query.step())) {
     SketchRow row;
-    row.through = unsigned_column(query, 1);
+    row.through = query.column_unsigned(1);
     // What is damaged counts as empty, and differs.
     static_cast<void>(internal::decode_sketches(query, 2, row));
     WEIR_TRY(each(query.column_text(0), row));
@@ -126,7 +122,16 @@ base::Result<int64_t> RowSetter::path_id(std::string_view path) {
   return WEIR_TRY(find->step()) ? find->column_int(0) : kAllPaths;
 }
 
+// Tells those who remember rows (path_sums.h).
+base::Status RowSetter::note_change() {
+  const Database::Borrowed note =
+      WEIR_TRY(database_.cached("INSERT INTO meta VALUES('hourly_rows_set', 1)"
+                                " ON CONFLICT DO UPDATE SET value = value + 1"));
+  return note->run();
+}
+
 base::Status RowSetter::set_hour(int64_t hour, const CountedRow& row) {
+  WEIR_TRY(note_change());
   const int64_t id = WEIR_TRY(path_id(row.path));
   Statement upsert = WEIR_TRY(database_.prepare(
       "INSERT INTO hourly VALUES(?28, ?29, ifnull((SELECT word_id FROM words WHERE kind = ?31 AND"
@@ -164,6 +169,7 @@ base::Status RowSetter::set_sketches(Span span, int64_t at, std::string_view pat
 }
 
 base::Status RowSetter::remove_hour(int64_t hour, std::string_view path) {
+  WEIR_TRY(note_change());
   const int64_t id = WEIR_TRY(path_id(path));
   const Database::Borrowed remove =
       WEIR_TRY(database_.cached("DELETE FROM hourly WHERE hour = ?1 AND path_id = ?2"));

@@ -62,6 +62,7 @@ class RowSetter {
 
  private:
   base::Result<int64_t> path_id(std::string_view path);
+  base::Status note_change();
 
   sqlite::Database& database_;
   const base::Wall now_;

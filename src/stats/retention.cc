@@ -17,8 +17,7 @@ using sqlite::Statement;
 
 constexpr int64_t kHoursOfDay = 24;
 
-constexpr base::Error kUnfolded{base::ErrorCode::conflict, base::Origin::storage,
-                                base::Retry::with_backoff, 0, "events that are not derived yet"};
+using internal::kUnfolded;
 
 std::string_view name_of(Bound bound) {
   switch (bound) {
@@ -57,7 +56,7 @@ struct HourSketches {
 
 SketchRow read_row(const Statement& query, int through, uint64_t& damaged) {
   SketchRow row;
-  row.through = static_cast<uint64_t>(query.column_int(through));
+  row.through = query.column_unsigned(through);
   if (!internal::decode_sketches(query, through + 1, row)) ++damaged;
   return row;
 }
@@ -166,6 +165,44 @@ base::Result<bool> drop_hours(Database& database, int64_t day, int64_t rows_max)
                 "DELETE FROM totals WHERE hour IN (SELECT hour FROM totals WHERE hour < ?1"
                 " ORDER BY hour LIMIT ?2)",
                 hour, rows_max);
+}
+
+base::Result<bool> drop_paths(Database& database, int64_t& after, int64_t rows_max) {
+  sqlite::Transaction transaction = WEIR_TRY(sqlite::Transaction::begin(database));
+  int64_t last = after;
+  {
+    const Database::Borrowed page = WEIR_TRY(
+        database.cached("SELECT ifnull(max(path_id), ?1) FROM (SELECT path_id FROM paths WHERE"
+                        " path_id > ?1 ORDER BY path_id LIMIT ?2)"));
+    page->bind(1, after);
+    page->bind(2, rows_max);
+    if (WEIR_TRY(page->step())) last = page->column_int(0);
+  }
+  {
+    const Database::Borrowed unused = WEIR_TRY(
+        database.cached("DELETE FROM paths WHERE path_id > ?1 AND path_id <= ?2 AND NOT EXISTS"
+                        " (SELECT 1 FROM hourly h WHERE h.path_id = paths.path_id)"));
+    unused->bind(1, after);
+    unused->bind(2, last);
+    WEIR_TRY(unused->run());
+  }
+  if (const int64_t dropped = database.changes(); dropped > 0) {
+    const Database::Borrowed note =
+        WEIR_TRY(database.cached("INSERT INTO meta VALUES('paths_dropped', ?1)"
+                                 " ON CONFLICT DO UPDATE SET value = value + ?1"));
+    note->bind(1, dropped);
+    WEIR_TRY(note->run());
+  }
+  WEIR_TRY(transaction.commit());
+  const bool end = last == after;
+  after = last;
+  return end;
+}
+
+base::Result<int64_t> paths_dropped(Database& database) {
+  const Database::Borrowed query = WEIR_TRY(
+      database.cached("SELECT ifnull(max(value), 0) FROM meta WHERE name = 'paths_dropped'"));
+  return WEIR_TRY(query->step()) ? query->column_int(0) : int64_t{0};
 }
 
 base::Result<bool> drop_clients(Database& database, int64_t day, int64_t rows_max) {

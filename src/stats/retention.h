@@ -40,6 +40,12 @@ base::Result<int64_t> trusted_day(sqlite::Database& database, int64_t today);
 // Hourly rows of the days before `day`, then their totals and merged sketches.
 base::Result<bool> drop_hours(sqlite::Database& database, int64_t day, int64_t rows_max);
 base::Result<bool> drop_clients(sqlite::Database& database, int64_t day, int64_t rows_max);
+// Paths without a row of `hourly`: then nothing else names them, as the hours of a day outlast all
+// other rows of it. Looks at paths from `after` on, which moves; counts each deletion in `meta`,
+// for those who remember numbers of paths.
+base::Result<bool> drop_paths(sqlite::Database& database, int64_t& after, int64_t rows_max);
+// How many were dropped so far. Numbers of paths that were learnt at another count may be wrong.
+base::Result<int64_t> paths_dropped(sqlite::Database& database);
 // Zones that hold no event any more.
 base::Result<bool> drop_zones(sqlite::Database& database, int64_t rows_max);
 

@@ -41,6 +41,7 @@ sqlite::Schema schema() {
 SqliteStats::SqliteStats(Database& database, uint64_t hash_seed, Accumulator::Limits limits)
     : database_(database),
       path_numbers_(0, codec::SeededHash{hash_seed}),
+      path_sums_(database),
       accumulator_(*this, limits) {
   for (Numbers& words : words_)
     words = Numbers(0, codec::SeededHash{hash_seed});
@@ -103,7 +104,7 @@ base::Result<std::vector<Position>> SqliteStats::positions(
     query->bind(2, stream.loop);
     Position position{.stream = stream};
     if (WEIR_TRY(query->step())) {
-      const auto column = [&query](int i) { return static_cast<uint64_t>(query->column_int(i)); };
+      const auto column = [&query](int i) { return query->column_unsigned(i); };
       position.through = column(0);
       position.accounted = {column(1), column(2), column(3), column(4), column(5)};
     }
@@ -123,7 +124,7 @@ base::Result<std::vector<uint64_t>> SqliteStats::degraded_generations(
     query->bind(1, stream.epoch);
     query->bind(2, stream.loop);
     const bool found = WEIR_TRY(query->step());
-    generations.push_back(found ? static_cast<uint64_t>(query->column_int(0)) : 0);
+    generations.push_back(found ? query->column_unsigned(0) : 0);
   }
   return generations;
 }
@@ -135,7 +136,7 @@ base::Result<uint64_t> SqliteStats::next_seq() {
     return Error{ErrorCode::conflict, base::Origin::storage, base::Retry::with_backoff, 0,
                  "next_seq"};
   }
-  return static_cast<uint64_t>(query->column_int(0));
+  return query->column_unsigned(0);
 }
 
 base::Status SqliteStats::paths_of_hour(
@@ -165,8 +166,8 @@ base::Result<std::vector<TopPath>> SqliteStats::top_paths(int64_t first_hour, si
   std::vector<TopPath> top;
   const int64_t last_hour = first_hour + kTopHours - 1;
   TopSums sums{count};
-  WEIR_TRY(for_each_path(database_, first_hour, last_hour,
-                         [&sums](const PathSum& sum) { sums.offer(sum); }));
+  WEIR_TRY(
+      path_sums_.for_each(first_hour, last_hour, [&sums](const PathSum& sum) { sums.offer(sum); }));
   for (const PathSum& sum : sums.take()) {
     TopPath path = WEIR_TRY(internal::sum_of_path(database_, sum.path_id, first_hour, last_hour));
     path.estimates = WEIR_TRY(estimates_of(sum.path_id, first_hour, path.newest_hour));

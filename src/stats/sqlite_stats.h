@@ -11,6 +11,7 @@
 #include "codec/seeded_hash.h"
 #include "sqlite/database.h"
 #include "stats/accumulator.h"
+#include "stats/path_sums.h"
 #include "stats/stats.h"
 
 namespace weir::stats {
@@ -120,7 +121,9 @@ class SqliteStats final : public Stats, private DerivedSource {
   sqlite::Database& database_;
   Numbers path_numbers_;
   size_t path_bytes_ = 0;
+  int64_t paths_dropped_ = 0;         // When the numbers were learnt.
   std::vector<int64_t> batch_paths_;  // path_id of each of the batch's paths.
+  PathSums path_sums_;
   std::array<Numbers, kWordsMax.size()> words_;
   bool words_loaded_ = false;
   bool must_reopen_ = true;

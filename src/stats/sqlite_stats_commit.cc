@@ -10,6 +10,7 @@
 #include "codec/iso_time.h"
 #include "stats/internal/rows.h"
 #include "stats/internal/schema.h"
+#include "stats/retention.h"
 #include "stats/sqlite_stats.h"
 #include "stats/stored_event.h"
 
@@ -161,6 +162,11 @@ base::Status SqliteStats::advance(std::span<const Batch::Advance> advances) {
 
 base::Status SqliteStats::resolve_paths(std::span<const std::string_view> paths) {
   batch_paths_.clear();
+  if (const int64_t dropped = WEIR_TRY(paths_dropped(database_)); dropped != paths_dropped_) {
+    path_numbers_.clear();
+    path_bytes_ = 0;
+    paths_dropped_ = dropped;
+  }
   for (const std::string_view path : paths) {
     const auto known = path_numbers_.find(path);
     batch_paths_.push_back(known != path_numbers_.end() ? known->second
@@ -305,8 +311,7 @@ base::Status SqliteStats::add_digests(const Batch& batch) {
   for (auto& [day, sum] : days) {
     select->bind(1, day);
     if (!WEIR_TRY(select->step())) return conflict("day ledger");
-    sum.digest += {static_cast<uint64_t>(select->column_int(0)),
-                   static_cast<uint64_t>(select->column_int(1))};
+    sum.digest += {select->column_unsigned(0), select->column_unsigned(1)};
     select->reset();
     update->bind(1, day);
     update->bind_unsigned(2, sum.rows);
