@@ -261,14 +261,18 @@ void measure_queries(const std::string& directory, uint64_t paths) {
   Store store{directory, journal};
   fill_hours(store, paths);
   const int64_t rows = need(store.database.query_int("SELECT count(*) FROM hourly"), "rows");
+  double first_ms = 0;  // After a start, when no hour is remembered.
   double snapshot_ms = 0;
   double top_ms = 0;
   for (int round = 0; round < 5; ++round) {  // The slowest counts.
     const Timer publishing;
     need(publish_snapshot(store.stats, store.kv, store.clock.wall()), "snapshot");
-    snapshot_ms = std::max(snapshot_ms, publishing.seconds() * 1000);
+    double& slowest_ms = round == 0 ? first_ms : snapshot_ms;
+    slowest_ms = std::max(slowest_ms, publishing.seconds() * 1000);
+    stats::SqliteStats other{store.database,
+                             1};  // As that of `weir stats top`: it remembers nothing.
     const Timer listing;
-    need(store.stats.top_paths(now_us() / 3'600'000'000 - 23, 20), "top");
+    need(other.top_paths(now_us() / 3'600'000'000 - 23, 20), "top");
     top_ms = std::max(top_ms, listing.seconds() * 1000);
   }
   need(store.database.execute("UPDATE events SET colo = 'node'"), "colo");
@@ -292,10 +296,11 @@ void measure_queries(const std::string& directory, uint64_t paths) {
                 .zones;
     geo_ms = std::max(geo_ms, edges.seconds() * 1000);
   }
-  fmt::print(R"({{"hourly_rows":{},"snapshot_ms":{:.1f},"top_ms":{:.1f},"dashboard_ms":{:.1f},)"
-             R"("geo_zones":{},"geo_ms":{:.1f}}})"
-             "\n",
-             rows, snapshot_ms, top_ms, dashboard_ms, zones, geo_ms);
+  fmt::print(
+      R"({{"hourly_rows":{},"first_snapshot_ms":{:.1f},"snapshot_ms":{:.1f},"top_ms":{:.1f},"dashboard_ms":{:.1f},)"
+      R"("geo_zones":{},"geo_ms":{:.1f}}})"
+      "\n",
+      rows, first_ms, snapshot_ms, top_ms, dashboard_ms, zones, geo_ms);
 }
 
 }  // namespace
