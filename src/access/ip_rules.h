@@ -42,8 +42,8 @@ namespace weir::access {
 // One prefix of one rule.
 struct Match {
   config::Cidr prefix;
-  config::IpAction action;
-  uint32_t rule;  // Its index in the list.
+  config::IpAction action = config::IpAction::none;
+  uint32_t rule = 0;  // Its index in the list.
 };
 
 // Who decides: its action, and where IpRules::match() finds the rest.

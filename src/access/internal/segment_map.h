@@ -78,10 +78,10 @@ class SegmentMap {
 
  private:
   struct alignas(64) Node {
-    std::array<Key, kFanOut> keys;
+    std::array<Key, kFanOut> keys{};
   };
   struct alignas(32) Leaf {
-    std::array<Key, kFanOut> keys;
+    std::array<Key, kFanOut> keys{};
     std::array<uint32_t, kFanOut> values{};
   };
   struct Level {
