@@ -101,6 +101,30 @@ void Node::declare_response_metrics() {
           emit({{"kind", std::string{http::name(kind)}}}, number(sum[i]));
         }
       });
+  using ByAction = std::array<uint64_t, 3>;
+  const auto of_ip_rules = [this](const char* name, const char* help, bool with_allow,
+                                  std::function<const ByAction&(const LoopCounts&)> counts_of) {
+    metrics_.collect(
+        name, help, Kind::counter,
+        [this, with_allow, counts_of = std::move(counts_of)](const Emit& emit) {
+          ByAction sum{};
+          for (const LoopCounts& counts : data_plane_->counts(DataPlane::kCountsPatience)) {
+            for (size_t i = 0; i < sum.size(); ++i)
+              sum[i] += counts_of(counts)[i];
+          }
+          const auto emit_one = [&](const char* action, config::IpAction which) {
+            emit({{"action", action}}, number(sum[static_cast<size_t>(which)]));
+          };
+          emit_one("block", config::IpAction::block);
+          emit_one("throttle", config::IpAction::throttle);
+          if (with_allow) emit_one("allow", config::IpAction::allow);
+        });
+  };
+  of_ip_rules("weir_ip_rules_denied_total", "Requests refused by an IP rule.", false,
+              [](const LoopCounts& c) -> const ByAction& { return c.gateway.ip_rule_denied; });
+  of_ip_rules("weir_ip_rules_dry_run_total",
+              "Requests that an IP rule with enforce = false would have refused or let pass.", true,
+              [](const LoopCounts& c) -> const ByAction& { return c.gateway.ip_rule_dry_runs; });
 }
 
 void Node::declare_journal_metrics() {

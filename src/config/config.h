@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "codec/path_template.h"
+#include "config/ip_rule.h"
 
 namespace weir::config {
 
@@ -242,6 +243,7 @@ struct Config {
       crons;                               // [triggers]: when jobs run, where not at their times.
   bool smoke = false;                      // Whether kSmokePath is answered.
   std::vector<std::string> jobs_disabled;  // Of kJobNames: run by hand only.
+  std::vector<IpRule> ip_rules;            // For every route, and where none matches.
   std::vector<Route> routes;
   std::map<std::string, std::string> vars;  // [vars]
   std::vector<std::string> without_effect;  // Names accepted but meaningless here, for `status`.

@@ -29,9 +29,10 @@ Config loaded(const char* path) {
   return std::move(result.config);
 }
 
-// The defaults, with the least that a route needs.
+// The defaults, with the least that an IP rule and a route need.
 Config reference() {
   Config config;
+  config.ip_rules = {{.match = {"192.0.2.0/24"}, .action = IpAction::block}};
   Route& route = config.routes.emplace_back();
   route.id = "example";
   route.pattern = "/example/*";
@@ -39,7 +40,8 @@ Config reference() {
   return config;
 }
 
-// "routes.example.timeouts.connect" as `prefix` + "timeouts.connect".
+// "routes.example.timeouts.connect" as `prefix` + "timeouts.connect". An IP rule stands in the file
+// as it is named.
 std::string route_key(const std::string& key, const std::string& prefix) {
   constexpr std::string_view kRoute = "routes.example.";
   return key.starts_with(kRoute) ? prefix + key.substr(kRoute.size()) : key;
@@ -83,10 +85,14 @@ TEST(ExamplesTest, DocumentationHasEveryKeyWithItsDefaultAndWhetherItNeedsAResta
     if (!key.starts_with(" `") || key.find('.') == std::string::npos) continue;
     rows[key.substr(2, key.size() - 4)] = {value, restart == " yes "};
   }
-  const std::set<std::string> required{"routes.id", "routes.pattern", "routes.upstreams"};
+  const std::set<std::string> required{"routes.id", "routes.pattern", "routes.upstreams",
+                                       "ip_rules.match", "ip_rules.action"};
   size_t count = 0;
   for (const Setting& setting : settings(reference())) {
-    const std::string key = route_key(setting.key, "routes.");
+    constexpr std::string_view kRule = "ip_rules[0].";
+    const std::string key = setting.key.starts_with(kRule)
+                                ? "ip_rules." + setting.key.substr(kRule.size())
+                                : route_key(setting.key, "routes.");
     ASSERT_TRUE(rows.contains(key)) << key;
     EXPECT_EQ(rows[key].value, required.contains(key) ? " required " : " `" + setting.value + "` ")
         << key;

@@ -30,7 +30,7 @@ struct LoadResult {
 // The names that load() looks up in its environment.
 const std::vector<std::string>& founding_variables();
 
-// `file` is only named in problems. Limits: 1 MiB of text, 10 000 routes, 1000 problems.
+// `file` is only named in problems. Limits: 8 MiB of text, 10 000 routes, 1000 problems.
 LoadResult load(std::string_view toml, std::string_view file, const Environment& environment);
 
 }  // namespace weir::config

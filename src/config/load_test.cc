@@ -112,6 +112,38 @@ refresh = "1m"
   EXPECT_EQ(config.dns_refresh, milliseconds{60'000});
 }
 
+TEST(LoadTest, ReadsIpRules) {
+  const Config config = loaded(R"(
+[[ip_rules]]
+match = ["192.0.2.7", "2001:db8::/32"]
+action = "block"
+expires = "2026-12-01T00:00:00Z"
+reason = "scanner"
+enforce = false
+[[ip_rules]]
+match = ["192.0.2.7"]
+action = "throttle"
+limit = 10
+window = "1m"
+[[ip_rules]]
+match = ["192.0.2.7"]
+action = "allow"
+expires = ""
+)");
+  const auto december = std::chrono::sys_days{std::chrono::year{2026} / 12 / 1};
+  const std::vector<IpRule> expected{{.match = {"192.0.2.7", "2001:db8::/32"},
+                                      .action = IpAction::block,
+                                      .expires = december,
+                                      .reason = "scanner",
+                                      .enforce = false},
+                                     {.match = {"192.0.2.7"},
+                                      .action = IpAction::throttle,
+                                      .limit = 10,
+                                      .window = std::chrono::seconds{60}},
+                                     {.match = {"192.0.2.7"}, .action = IpAction::allow}};
+  EXPECT_EQ(config.ip_rules, expected);
+}
+
 TEST(LoadTest, ReadsARouteWithAllItsTables) {
   const Config config = loaded(R"(
 [[routes]]
@@ -291,11 +323,35 @@ TEST(VariablesTest, ThoseWithoutEffectAreNamedWithTheReason) {
                                       "ENVIRONMENT: no variable of this name"}));
 }
 
-TEST(LoadLimitsTest, FileOfOneMebibyte) {
-  std::string text = "#" + std::string(1024 * 1024 - 1, 'x');
+TEST(LoadLimitsTest, FileOfEightMebibytes) {
+  std::string text = "#" + std::string(8 * 1024 * 1024 - 1, 'x');
   EXPECT_EQ(problems(text), "");
   text += 'x';
-  EXPECT_EQ(problems(text), "is larger than 1 MiB; allowed: at most 1 MiB\n");
+  EXPECT_EQ(problems(text), "is larger than 8 MiB; allowed: at most 8 MiB\n");
+}
+
+TEST(LoadLimitsTest, AHundredThousandAddressesInIpRules) {
+  std::string text = "[[ip_rules]]\naction=\"block\"\nmatch=[";
+  for (int index = 0; index < 100'000; ++index)
+    text += "\"2001:db8::" + std::to_string(index / 10'000) + ":" + std::to_string(index % 10'000) +
+            "\",";
+  LoadResult full = load(text + "]\n", "weir.toml", {});
+  EXPECT_TRUE(full.problems.empty()) << to_string(full.problems.front());
+  ASSERT_EQ(full.config.ip_rules.size(), 1U);
+  EXPECT_EQ(full.config.ip_rules[0].match.size(), 100'000U);
+  full.config.ip_rules[0].match.emplace_back("192.0.2.1");
+  const std::vector<Problem> beyond = validate(full.config);
+  ASSERT_EQ(beyond.size(), 1U);
+  EXPECT_EQ(
+      to_string(beyond[0]),
+      "ip_rules: has 1 rules with 100001 addresses and prefixes; allowed: at most 100000 of each");
+}
+
+TEST(LoadLimitsTest, AReasonOfTwoHundredBytes) {
+  std::string text =
+      "[[ip_rules]]\naction=\"block\"\nmatch=[\"192.0.2.1\"]\nreason=\"" + std::string(200, 'x');
+  EXPECT_EQ(problems(text + "\"\n"), "");
+  EXPECT_NE(problems(text + "x\"\n").find("ip_rules[0].reason: "), std::string::npos);
 }
 
 TEST(LoadLimitsTest, TenThousandRoutes) {

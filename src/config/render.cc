@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "codec/iso_time.h"
 #include "config/internal/ranges.h"
 #include "config/internal/schema.h"
 
@@ -37,12 +38,14 @@ std::string toml_texts(const std::vector<std::string>& texts) {
   return out + "]";
 }
 
+enum class Of : uint8_t { section, ip_rule, route };
+
 // A setting and where it stands in a file.
 struct Line {
-  std::string section;  // "server", or a route's id.
+  std::string section;  // "server", a route's id, or an IP rule's index.
   std::string name;     // Within the section: "timeouts.connect".
   std::string value;
-  bool is_route;
+  Of of;
   bool restart;
 };
 
@@ -52,6 +55,8 @@ struct Line {
 class Renderer {
  public:
   using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+  explicit Renderer(bool with_ip_rules) : with_ip_rules_(with_ip_rules) {}
 
   void restart(bool needed) { restart_ = needed; }
   void present(bool /*flag*/) {}
@@ -101,7 +106,7 @@ class Renderer {
 
   template <typename Describe>
   void table(std::string_view key, Describe describe_members) {
-    if (section_.empty() && !in_route_) {
+    if (section_.empty() && of_ == Of::section) {
       section_ = key;
       describe_members();
       section_.clear();
@@ -143,6 +148,15 @@ class Renderer {
     add(key, "[" + out + "]");
   }
 
+  void time(std::string_view key, const std::optional<std::chrono::sys_seconds>& value) {
+    std::string text;
+    if (value) {
+      text = codec::iso_ms(std::chrono::milliseconds{value->time_since_epoch()}.count());
+      text.replace(text.size() - 5, 5, "Z");  // Without ".000".
+    }
+    add(key, toml_text(text));
+  }
+
   void host(std::string_view key, HostMode mode, const std::string& literal) {
     switch (mode) {
       case HostMode::upstream:
@@ -161,38 +175,51 @@ class Renderer {
     section_.clear();
   }
 
+  void ip_rules(std::string_view /*key*/, const std::vector<IpRule>& rules) {
+    if (!with_ip_rules_) return;
+    of_ = Of::ip_rule;
+    for (size_t index = 0; index < rules.size(); ++index) {
+      section_ = std::to_string(index);
+      internal::describe_ip_rule(*this, rules[index]);
+    }
+    section_.clear();
+    of_ = Of::section;
+  }
+
   void routes(std::string_view /*key*/, const std::vector<Route>& routes) {
-    in_route_ = true;
+    of_ = Of::route;
     for (const Route& route : routes) {
       section_ = route.id;
       internal::describe_route(*this, route);
     }
     section_.clear();
-    in_route_ = false;
+    of_ = Of::section;
   }
 
   std::vector<Line> take() { return std::move(lines_); }
 
  private:
   void add(std::string_view key, std::string value) {
-    lines_.push_back({section_, prefix_ + std::string{key}, std::move(value), in_route_, restart_});
+    lines_.push_back({section_, prefix_ + std::string{key}, std::move(value), of_, restart_});
   }
 
+  const bool with_ip_rules_;
   std::vector<Line> lines_;
   std::string section_;
   std::string prefix_;
-  bool in_route_ = false;
+  Of of_ = Of::section;
   bool restart_ = false;
 };
 
-std::vector<Line> render(const Config& config) {
-  Renderer renderer;
+std::vector<Line> render(const Config& config, bool with_ip_rules = true) {
+  Renderer renderer{with_ip_rules};
   internal::describe(renderer, config);
   return renderer.take();
 }
 
 std::string key_of(const Line& line) {
-  return fmt::format("{}{}.{}", line.is_route ? "routes." : "", line.section, line.name);
+  if (line.of == Of::ip_rule) return fmt::format("ip_rules[{}].{}", line.section, line.name);
+  return fmt::format("{}{}.{}", line.of == Of::route ? "routes." : "", line.section, line.name);
 }
 
 std::set<std::string_view> route_ids(const Config& config) {
@@ -206,7 +233,7 @@ std::set<std::string_view> route_ids(const Config& config) {
 std::vector<Setting> changed(const Config& before, const Config& after) {
   const std::set<std::string_view> ids_before = route_ids(before);
   const std::set<std::string_view> ids_after = route_ids(after);
-  const std::vector<Line> lines_before = render(before);
+  const std::vector<Line> lines_before = render(before, false);
   std::map<std::string, std::string_view> values_before;
   for (const Line& line : lines_before)
     values_before.emplace(key_of(line), line.value);
@@ -215,8 +242,11 @@ std::vector<Setting> changed(const Config& before, const Config& after) {
   const auto add = [&](std::string key, bool restart) {
     if (out.empty() || out.back().key != key) out.push_back({std::move(key), {}, restart});
   };
-  for (const Line& line : render(after)) {
-    if (line.is_route && !ids_before.contains(line.section)) {
+  // IP rules have no names: with one more in front, every other one would differ. And there may be
+  // a hundred thousand.
+  if (before.ip_rules != after.ip_rules) add("ip_rules", false);
+  for (const Line& line : render(after, false)) {
+    if (line.of == Of::route && !ids_before.contains(line.section)) {
       add("routes." + line.section, false);
       continue;
     }
@@ -226,7 +256,7 @@ std::vector<Setting> changed(const Config& before, const Config& after) {
     if (found != values_before.end()) values_before.erase(found);
   }
   for (const Line& line : lines_before) {  // What is left has no counterpart.
-    if (line.is_route && !ids_after.contains(line.section)) {
+    if (line.of == Of::route && !ids_after.contains(line.section)) {
       add("routes." + line.section, false);
     } else if (values_before.contains(key_of(line))) {
       add(key_of(line), line.restart);
@@ -250,10 +280,11 @@ std::string to_toml(const Config& config) {
   std::string out;
   std::string section;
   for (const Line& line : render(config)) {
-    const bool new_route = line.is_route && line.name == "id";
-    if (new_route) {
+    if (line.of == Of::route && line.name == "id") {
       out += "\n[[routes]]\n";
-    } else if (!line.is_route && line.section != section) {
+    } else if (line.of == Of::ip_rule && line.name == "match") {
+      out += "\n[[ip_rules]]\n";
+    } else if (line.of == Of::section && line.section != section) {
       out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", line.section);
       section = line.section;
     }

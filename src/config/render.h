@@ -23,7 +23,7 @@ std::vector<Setting> settings(const Config& config);
 std::string to_toml(const Config& config);
 
 // The keys whose values differ, in order; a route that was added or removed is one key,
-// "routes.ID".
+// "routes.ID"; so are all IP rules together, "ip_rules", because they have no names.
 std::vector<std::string> changed_keys(const Config& before, const Config& after);
 
 // Those of changed_keys() that cannot change at run time. A reload that meets any is refused by

@@ -40,6 +40,14 @@ TEST(RenderTest, EveryTextSurvives) {
   config.routes[0].host_literal = "caf\x65";
   config.routes[1].timeouts.connect = milliseconds{1};
   config.server.drain_timeout = milliseconds{0};
+  config.ip_rules = {{.match = {"192.0.2.0/24", "::1"},
+                      .action = IpAction::throttle,
+                      .limit = 5,
+                      .window = std::chrono::seconds{60},
+                      .expires = std::chrono::sys_seconds{std::chrono::seconds{1'764'547'201}},
+                      .reason = "caf\xc3\xa9 \"x\"",
+                      .enforce = false},
+                     {.match = {"10.0.0.1"}, .action = IpAction::allow}};
   config.stats.path_rules = {{R"((\d+)\.json"?)", R"({id}.json\1)"}, {"a", "{a}"}};
   EXPECT_EQ(loaded(to_toml(config)), config);
 }
@@ -47,6 +55,9 @@ TEST(RenderTest, EveryTextSurvives) {
 TEST(RenderTest, SettingsNameKeysAsInTheFileAndRoutesByTheirId) {
   Config config;
   config.routes = {route("kv")};
+  config.ip_rules = {{.match = {"10.0.0.1"},
+                      .action = IpAction::block,
+                      .expires = std::chrono::sys_days{std::chrono::year{2026} / 12 / 1}}};
   const std::vector<Setting> all = settings(config);
   const auto find = [&](std::string_view key) {
     const auto found =
@@ -57,6 +68,9 @@ TEST(RenderTest, SettingsNameKeysAsInTheFileAndRoutesByTheirId) {
   EXPECT_EQ(find("limits.header_timeout"), (Setting{"limits.header_timeout", "\"10s\"", false}));
   EXPECT_EQ(find("routes.kv.timeouts.connect"),
             (Setting{"routes.kv.timeouts.connect", "\"2s\"", false}));
+  EXPECT_EQ(find("ip_rules[0].action"), (Setting{"ip_rules[0].action", "\"block\"", false}));
+  EXPECT_EQ(find("ip_rules[0].expires"),
+            (Setting{"ip_rules[0].expires", "\"2026-12-01T00:00:00Z\"", false}));
 }
 
 TEST(ChangesTest, NothingChangedIsNoKey) {
@@ -79,6 +93,18 @@ TEST(ChangesTest, NamesChangedAddedAndRemoved) {
   EXPECT_EQ(changed_keys(before, after),
             (Keys{"limits.header_timeout", "vars.\"B\"", "routes.added", "routes.changed.upstreams",
                   "routes.changed.timeouts.connect", "vars.\"A\"", "routes.removed"}));
+  EXPECT_EQ(restart_needed(before, after), Keys{});
+}
+
+TEST(ChangesTest, IpRulesAreOneKeyAndNeedNoRestart) {
+  Config before;
+  before.ip_rules = {{.match = {"10.0.0.1"}, .action = IpAction::allow}};
+  before.routes = {route("kv")};
+  Config after = before;
+  EXPECT_EQ(changed_keys(before, after), Keys{});
+  after.ip_rules.insert(after.ip_rules.begin(), {.match = {"::1"}, .action = IpAction::block});
+  after.routes[0].enabled = false;
+  EXPECT_EQ(changed_keys(before, after), (Keys{"ip_rules", "routes.kv.enabled"}));
   EXPECT_EQ(restart_needed(before, after), Keys{});
 }
 

@@ -40,11 +40,13 @@ class RangeCheck {
   template <typename T>
   void listeners(std::string_view /*key*/, const T& /*value*/) {}
   void path_rules(std::string_view /*key*/, const std::vector<codec::PathRule>& /*value*/) {}
+  template <typename T>
+  void time(std::string_view /*key*/, const T& /*value*/) {}
   void host(std::string_view /*key*/, HostMode /*mode*/, const std::string& /*literal*/) {}
 
   template <typename Enum, size_t Count>
   void choice(std::string_view key, Enum value, const std::array<Choice<Enum>, Count>& choices) {
-    if (choice_name(choices, value).empty()) add(key, "is not known", choice_list(choices));
+    if (choice_name(choices, value).empty()) add(key, "is missing", choice_list(choices));
   }
 
   template <typename Integer>
@@ -85,6 +87,12 @@ class RangeCheck {
     for (size_t index = 0; index < upstreams.size(); ++index) {
       table(fmt::format("{}[{}]", key, index),
             [&] { integer("weight", upstreams[index].weight, kUpstreamWeights); });
+    }
+  }
+
+  void ip_rules(std::string_view key, const std::vector<IpRule>& rules) {
+    for (size_t index = 0; index < rules.size(); ++index) {
+      table(fmt::format("{}[{}]", key, index), [&] { describe_ip_rule(*this, rules[index]); });
     }
   }
 
@@ -265,6 +273,7 @@ std::vector<Problem> validate(const Config& config) {
   internal::check_sections(config, findings);
   internal::check_path_rules(config.stats, findings);
   internal::check_jobs(config, findings);
+  internal::check_ip_rules(config.ip_rules, findings);
   internal::check_routes(config, findings);
   return findings.take();
 }

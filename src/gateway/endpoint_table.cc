@@ -70,6 +70,7 @@ std::shared_ptr<const Snapshot> EndpointTable::build(
     const Addresses& addresses) {
   const std::shared_ptr<const config::Config> config = with_built_in_routes(configured);
   auto snapshot = std::make_unique<Snapshot>(config, version);
+  snapshot->ip_rules = ip_rules_of(configured);
   for (const config::Listener& listener : config->traffic) {
     snapshot->client_addresses.emplace_back(listener);
   }
@@ -78,6 +79,16 @@ std::shared_ptr<const Snapshot> EndpointTable::build(
                                               : RouteTargets{});
   }
   return snapshot;
+}
+
+std::shared_ptr<const access::IpRules> EndpointTable::ip_rules_of(
+    const std::shared_ptr<const config::Config>& config) {
+  const bool is_same =
+      ip_rules_config_ != nullptr &&
+      (ip_rules_config_ == config || ip_rules_config_->ip_rules == config->ip_rules);
+  ip_rules_config_ = config;
+  if (!is_same) ip_rules_ = std::make_shared<const access::IpRules>(config->ip_rules);
+  return ip_rules_;
 }
 
 RouteTargets EndpointTable::targets_of(const config::Config& config, const config::Route& route,

@@ -40,8 +40,15 @@ class EndpointTable {
   RouteTargets targets_of(const config::Config& config, const config::Route& route,
                           const Addresses& addresses);
 
+  // The last table that was built, and what it was built of: a name that resolves to another
+  // address makes a new snapshot, and no new table.
+  std::shared_ptr<const access::IpRules> ip_rules_of(
+      const std::shared_ptr<const config::Config>& config);
+
   std::vector<std::unique_ptr<net::Endpoint>> endpoints_;
   std::map<std::string, net::Endpoint*> by_key_;
+  std::shared_ptr<const config::Config> ip_rules_config_;
+  std::shared_ptr<const access::IpRules> ip_rules_;
 };
 
 }  // namespace weir::gateway

@@ -138,7 +138,8 @@ void Exchange::run_stages(const http::RequestHead& head) {
     return refuse(kMethodNotAllowed);
   }
   if (answer_health(head)) return;
-  // IP rules, then geographic rules.
+  if (!check_ip_rules()) return;
+  // Geographic rules.
   if (!routed) return refuse(kNotFound);
   if (route_->timeouts.total.count() > 0) {
     total_deadline_ = arrived_ + route_->timeouts.total;
@@ -222,11 +223,12 @@ bool Exchange::limit_rate() {
   const config::RateLimit& rule = route_->rate_limit;
   if (!rule.enabled) return true;
   limit::Limiter& limiter = gateway_.shared_.limiter;
+  told_limit_ = {.requests = rule.limit, .window = rule.window};
   const limit::Charge charge{
       rule.per == config::LimitPer::route
           ? limiter.value_key(route_->id, {})
           : limiter.address_key(route_->id, connection_->hashed_ip.bytes, rule.ipv6_prefix_bits),
-      {.requests = rule.limit, .window = rule.window}};
+      told_limit_};
   const limit::Verdict verdict = limiter.admit({&charge, 1}, arrived_, {&room_, 1});
   rate_checked_ = verdict.answer != limit::Answer::no_room;
   if (!rate_checked_) ++gateway_.counts_.rate_limit_unchecked;

@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 
+#include "access/ip_rules.h"
 #include "gateway/failure.h"
 #include "gateway/gateway.h"
 #include "gateway/headers.h"
@@ -54,11 +55,18 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   void identify_client(const http::RequestHead& head);
   void identify(const config::IpAddress& client);
   bool match_route(const http::RequestHead& head);
+  bool check_ip_rules();
   bool answer_redirect();
   bool answer_built_in();
   bool answer_preflight(const http::RequestHead& head);
   bool limit_rate();
   void copy_request(const http::RequestHead& head);
+
+  // Of check_ip_rules().
+  limit::Verdict charge_ip_rule(const access::Match& match, limit::Room& room);
+  void count_dry_run(const access::Decider& decider);
+  void refuse_blocked(const access::Match& match);
+  bool admit_throttled(const access::Match& match);
 
   // Towards the upstream.
   void ask_upstream();
@@ -145,7 +153,8 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   traffic::Outcome outcome_ = traffic::Outcome::refused;
   uint64_t upstream_us_ = 0;
   uint64_t body_bytes_ = 0;
-  limit::Room room_;  // Of the route's rate limit.
+  limit::Limit told_limit_;  // The limit that room_ is of: the route's, or of who refused.
+  limit::Room room_;
   http::BodyKind body_kind_ = http::BodyKind::none;
   uint64_t content_length_ = 0;
 

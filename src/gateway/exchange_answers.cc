@@ -45,7 +45,7 @@ bool Exchange::answer_built_in() {
 }
 
 RateLimitState Exchange::rate_limit_state() const {
-  return {.rule = route_->rate_limit,
+  return {.limit = told_limit_,
           .room = room_,
           .refused = rate_refused_,
           .client_ip = connection_->client_ip_text(),

@@ -29,23 +29,6 @@ std::string_view message_of(std::string_view code) {
   return "The request is not valid HTTP, or could be read in two ways.";
 }
 
-void append_json(std::string& out, std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20 || byte >= 0x7f) {
-      out.append("\\u00");
-      out += kHex[byte >> 4U];
-      out += kHex[byte & 0xfU];
-    } else {
-      out += c;
-    }
-  }
-}
-
 }  // namespace
 
 Failure failure_of(http::Malformed kind) {
@@ -102,6 +85,34 @@ void append_body(std::string& out, const Failure& failure, std::string_view requ
   if (!route_pattern.empty()) member("route", route_pattern);
   member("requestId", request_id);
   out += '}';
+}
+
+void append_blocked_body(std::string& out, std::string_view reason, std::string_view prefix,
+                         std::string_view request_id) {
+  out += R"({"error":"Forbidden","message":"Access denied by IP access control","reason":")";
+  append_json(out, reason.empty() ? std::string_view{"Your IP has been blocked"} : reason);
+  out += R"(","rulePattern":")";
+  append_json(out, prefix);
+  out += R"(","code":"ip_blocked","requestId":")";
+  append_json(out, request_id);
+  out += "\"}";
+}
+
+void append_json(std::string& out, std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20) {
+      out.append("\\u00");
+      out += kHex[byte >> 4U];
+      out += kHex[byte & 0xfU];
+    } else {
+      out += c;
+    }
+  }
 }
 
 }  // namespace weir::gateway

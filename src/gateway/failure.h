@@ -33,4 +33,13 @@ Failure failure_of(net::UpstreamFailure failure);  // 502 or 504.
 void append_body(std::string& out, const Failure& failure, std::string_view request_id,
                  std::string_view route_pattern);
 
+// {"error":"Forbidden","message":"Access denied by IP access control","reason":"…",
+// "rulePattern":"203.0.113.0/24","code":"ip_blocked","requestId":"…"}
+// The first four are the founding system's (spec 5.3). An empty `reason`: its general one.
+void append_blocked_body(std::string& out, std::string_view reason, std::string_view prefix,
+                         std::string_view request_id);
+
+// `text`, which is UTF-8, as the inside of a JSON string.
+void append_json(std::string& out, std::string_view text);
+
 }  // namespace weir::gateway

@@ -3,7 +3,7 @@
 // stages, and keeps what exchanges share.
 //
 // The stages, in this order (design 5.4); those in brackets have their place here and arrive later:
-//   collect (wraps all that follows) → match the route → [IP rules] → [geographic rules] →
+//   collect (wraps all that follows) → match the route → IP rules → [geographic rules] →
 //   no route: 404 → CORS preflight → [authenticate] → rate limit → [cache] → upstream
 // gateway/exchange.cc shows them as code.
 
@@ -52,8 +52,11 @@ struct GatewayCounts {
   std::array<uint64_t, 6> responses_by_class{};  // By status / 100.
   uint64_t retries = 0;
   uint64_t upstream_failures = 0;
-  uint64_t rate_limited = 0;          // Refused.
-  uint64_t rate_limit_unchecked = 0;  // Admitted because the limiter had no room to count.
+  uint64_t rate_limited = 0;                 // Refused by a route's limit.
+  uint64_t rate_limit_unchecked = 0;         // Admitted because the limiter had no room to count.
+  std::array<uint64_t, 3> ip_rule_denied{};  // By config::IpAction: block and throttle.
+  // What rules that are not enforced would have refused or, allow, let pass.
+  std::array<uint64_t, 3> ip_rule_dry_runs{};
 };
 
 // Ownership: owns its exchanges; borrows everything given to the constructor.

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "codec/iso_time.h"
+#include "gateway/failure.h"
 
 namespace weir::gateway {
 namespace {
@@ -30,10 +31,10 @@ int64_t RateLimitState::retry_after_s() const {
 }
 
 RateLimitFields::RateLimitFields(const RateLimitState& state) {
-  add(kNames[0], "{}", state.rule.limit);
+  add(kNames[0], "{}", state.limit.requests);
   add(kNames[1], "{}", state.room.remaining);
   if (!state.client_ip.empty()) add(kNames[2], "{}", state.client_ip);
-  add(kNames[3], R"("default";q={};w={})", state.rule.limit, state.rule.window.count());
+  add(kNames[3], R"("default";q={};w={})", state.limit.requests, state.limit.window.count());
   add(kNames[4], R"("default";r={};t={})", state.room.remaining,
       seconds_up(state.refused ? state.room.retry_after : state.room.reset_after));
   if (!state.refused) return;
@@ -64,9 +65,20 @@ void append_rate_limit_body(std::string& out, const RateLimitState& state,
                  R"({{"error":"Rate limit exceeded","message":"Too many requests. Limit: {} per {})"
                  R"( seconds","retryAfter":{},"limit":{},"remaining":{},"resetAt":"{}",)"
                  R"("code":"rate_limited","requestId":"{}"}})",
-                 state.rule.limit, state.rule.window.count(), state.retry_after_s(),
-                 state.rule.limit, state.room.remaining, codec::iso_ms(reset_ms(state)),
+                 state.limit.requests, state.limit.window.count(), state.retry_after_s(),
+                 state.limit.requests, state.room.remaining, codec::iso_ms(reset_ms(state)),
                  request_id);
+}
+
+void append_throttled_body(std::string& out, const RateLimitState& state, std::string_view reason,
+                           std::string_view request_id) {
+  out += R"({"error":"Rate limit exceeded","message":"Global IP rate limit exceeded","reason":")";
+  append_json(out, reason.empty() ? std::string_view{"Too many requests from your IP"} : reason);
+  fmt::format_to(std::back_inserter(out),
+                 R"(","limit":{},"window":{},"remaining":{},"retryAfter":{},"resetAt":"{}",)"
+                 R"("code":"ip_throttled","requestId":"{}"}})",
+                 state.limit.requests, state.limit.window.count(), state.room.remaining,
+                 state.retry_after_s(), codec::iso_ms(reset_ms(state)), request_id);
 }
 
 }  // namespace weir::gateway

@@ -1,5 +1,5 @@
 #pragma once
-// What a response says of its route's rate limit:
+// What a response says of its route's rate limit, or, refused by one, of an IP rule's:
 //
 //   X-RateLimit-Limit, -Remaining, -Client-IP      always (the founding system's, spec 5.1)
 //   RateLimit-Policy, RateLimit                    always (draft-ietf-httpapi-ratelimit-headers-10)
@@ -11,14 +11,13 @@
 #include <string_view>
 
 #include "base/clock.h"
-#include "config/config.h"
 #include "http/field.h"
 #include "limit/limiter.h"
 
 namespace weir::gateway {
 
 struct RateLimitState {
-  const config::RateLimit& rule;
+  limit::Limit limit;
   limit::Room room;
   bool refused = false;
   std::string_view client_ip;  // May be empty: unknown.
@@ -53,5 +52,12 @@ class RateLimitFields {
 // The first six are the founding system's (spec 5.1).
 void append_rate_limit_body(std::string& out, const RateLimitState& state,
                             std::string_view request_id);
+
+// {"error":"Rate limit exceeded","message":"Global IP rate limit
+// exceeded","reason":"…","limit":100,
+// "window":60,"remaining":0,"retryAfter":12,"resetAt":"…","code":"ip_throttled","requestId":"…"}
+// The first eight are the founding system's (spec 5.3). An empty `reason`: its general one.
+void append_throttled_body(std::string& out, const RateLimitState& state, std::string_view reason,
+                           std::string_view request_id);
 
 }  // namespace weir::gateway

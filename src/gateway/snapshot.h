@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "access/ip_rules.h"
 #include "config/config.h"
 #include "gateway/client_address.h"
 #include "net/endpoint.h"
@@ -45,6 +46,8 @@ struct Snapshot {
   const routing::RouteTable routes;
   std::vector<RouteTargets> targets;                // By index in config.routes.
   std::vector<ClientAddressRule> client_addresses;  // By listener.
+  // Of config.ip_rules; never null. Shared by the versions in which these are the same.
+  std::shared_ptr<const access::IpRules> ip_rules;
 };
 
 }  // namespace weir::gateway

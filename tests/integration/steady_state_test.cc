@@ -267,5 +267,33 @@ TEST_F(SteadyStateTest, GetThatIsCountedAsATotalOnlyAllocatesNothing) {
   expect_none("GET /small", "", "");
 }
 
+TEST_F(SteadyStateTest, GetThatIpRulesLetPassAllocatesNothing) {
+  publish(R"(
+[[ip_rules]]
+match = ["2001:db8::/32"]
+action = "block"
+[[ip_rules]]
+match = ["2001:db8:1::/48"]
+action = "allow"
+[[ip_rules]]
+match = ["2001:db8:2::/48"]
+action = "throttle"
+limit = 1000000
+window = "1m"
+[[ip_rules]]
+match = ["2001:db8:1::/64"]
+action = "throttle"
+limit = 1
+window = "1m"
+enforce = false
+)");
+  Wire blocked{Wire::connect(address_)};
+  ASSERT_TRUE(
+      blocked.send("GET /small HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 2001:db8:9::1\r\n\r\n"));
+  ASSERT_TRUE(blocked.receive().starts_with("HTTP/1.1 403 ")) << "the rules are in force";
+  for (const char* client : {"2001:db8:1::{n}", "2001:db8:1:1::{n}", "2001:db8:2::{n}", "::{n}"})
+    expect_none("GET /small", std::string{"X-Forwarded-For: "} + client + "\r\n", "");
+}
+
 }  // namespace
 }  // namespace weir

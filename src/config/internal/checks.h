@@ -24,6 +24,7 @@ class Findings {
   std::vector<Problem> problems_;
 };
 
+void check_ip_rules(const std::vector<IpRule>& rules, Findings& findings);
 void check_route(const Route& route, const std::string& key, Findings& findings);
 
 // Shared with check_route.

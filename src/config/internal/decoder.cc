@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "codec/iso_time.h"
 #include "config/endpoint.h"
 #include "config/internal/ranges.h"
 #include "config/internal/schema.h"
@@ -124,6 +125,21 @@ class Decoder {
                      duration_range(range));
     }
     out = std::chrono::duration_cast<Duration>(*parsed);
+  }
+
+  void time(std::string_view key, std::optional<std::chrono::sys_seconds>& out) {
+    const Value* value = find(key);
+    if (value == nullptr) return;
+    constexpr std::string_view kAllowed =
+        R"("2026-12-01T00:00:00Z", in quotes: UTC, whole seconds; or "": never)";
+    if (value->kind != Value::Kind::text) return wrong_kind(key, *value, kAllowed);
+    out.reset();
+    if (value->text.empty()) return;
+    const base::Result<int64_t> unix_ms = codec::parse_iso_ms(value->text);
+    if (!unix_ms.ok() || unix_ms.value() % 1000 != 0) {
+      return problem(key, value->place, written(*value) + " is not a time", kAllowed);
+    }
+    out = std::chrono::sys_seconds{std::chrono::seconds{unix_ms.value() / 1000}};
   }
 
   template <typename Enum, size_t Count>
@@ -270,24 +286,11 @@ class Decoder {
     }
   }
 
+  void ip_rules(std::string_view key, std::vector<IpRule>& out) {
+    array_of_tables(key, out, [&](IpRule& rule) { describe_ip_rule(*this, rule); });
+  }
   void routes(std::string_view key, std::vector<Route>& out) {
-    const Value* value = find(key);
-    if (value == nullptr) return;
-    if (value->kind != Value::Kind::array) {
-      return wrong_kind(key, *value, "tables under [[routes]]");
-    }
-    out.reserve(value->items.size());
-    for (size_t index = 0; index < value->items.size(); ++index) {
-      const Value& item = value->items[index];
-      const std::string item_key = fmt::format("{}[{}]", key, index);
-      place(item_key, item.place);
-      Route& route = out.emplace_back();
-      if (item.kind != Value::Kind::table) {
-        wrong_kind(item_key, item, "a table");
-      } else {
-        enter(item, item_key, [&] { describe_route(*this, route); });
-      }
-    }
+    array_of_tables(key, out, [&](Route& route) { describe_route(*this, route); });
   }
 
   // Names the keys of the current table that nothing asked for.
@@ -338,6 +341,27 @@ class Decoder {
     describe_members();
     report_unknown();
     frame_ = std::move(outer);
+  }
+
+  template <typename Member, typename Describe>
+  void array_of_tables(std::string_view key, std::vector<Member>& out, Describe describe_one) {
+    const Value* value = find(key);
+    if (value == nullptr) return;
+    if (value->kind != Value::Kind::array) {
+      return wrong_kind(key, *value, fmt::format("tables under [[{}]]", key));
+    }
+    out.reserve(value->items.size());
+    for (size_t index = 0; index < value->items.size(); ++index) {
+      const Value& item = value->items[index];
+      const std::string item_key = fmt::format("{}[{}]", key, index);
+      place(item_key, item.place);
+      Member& member = out.emplace_back();
+      if (item.kind != Value::Kind::table) {
+        wrong_kind(item_key, item, "a table");
+      } else {
+        enter(item, item_key, [&] { describe_one(member); });
+      }
+    }
   }
 
   template <typename Enum, size_t Count>

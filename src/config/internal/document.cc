@@ -198,7 +198,7 @@ std::string_view kind_name(Value::Kind kind) {
 
 std::variant<Value, Problem> parse_document(std::string_view toml) {
   if (toml.size() > kFileBytesMax) {
-    return problem_at({}, "is larger than 1 MiB", "at most 1 MiB");
+    return problem_at({}, "is larger than 8 MiB", "at most 8 MiB");
   }
   if (const uint32_t line = DotCounter{toml}.first_excess(); line != 0) {
     return problem_at({line, 1}, "a key has too many dots", "at most 16");

@@ -3,10 +3,10 @@
 // whether a change needs a restart. Reading, range checks, rendering and differences are visitors
 // of this description, so that they cannot disagree.
 //
-// A visitor V has: boolean, text, texts, integer, real, size, duration, choice, pairs (a table of
-// name = value), multi_pairs (name = value or array of values), table, and for the irregular ones:
-// listeners, upstreams, path_rules, host, present, routes, vars. restart(true) says that the keys
-// that follow need a restart.
+// A visitor V has: boolean, text, texts, integer, real, size, duration, time, choice, pairs (a
+// table of name = value), multi_pairs (name = value or array of values), table, and for the
+// irregular ones: listeners, upstreams, path_rules, host, present, ip_rules, routes, vars.
+// restart(true) says that the keys that follow need a restart.
 
 #include <array>
 #include <chrono>
@@ -50,6 +50,9 @@ inline constexpr std::array<Choice<AccessLogFormat>, 2> kAccessLogFormats{
 
 inline constexpr std::array<Choice<LimitPer>, 2> kLimitPers{
     {{"client", LimitPer::client}, {"route", LimitPer::route}}};
+
+inline constexpr std::array<Choice<IpAction>, 3> kIpActions{
+    {{"block", IpAction::block}, {"throttle", IpAction::throttle}, {"allow", IpAction::allow}}};
 
 inline constexpr int64_t kKiB = 1024;
 inline constexpr int64_t kMiB = 1024 * kKiB;
@@ -180,6 +183,18 @@ void describe_rate_limit(V& v, L& l) {
   v.integer("ipv6_prefix_bits", l.ipv6_prefix_bits, Range{1, 128});
 }
 
+// For actions other than throttle, limit and window are 0: validate() sees to that.
+template <typename V, typename R>
+void describe_ip_rule(V& v, R& r) {
+  v.texts("match", r.match);
+  v.choice("action", r.action, kIpActions);
+  v.integer("limit", r.limit, Range{0, 1'000'000'000});
+  v.duration("window", r.window, Range{0, 31 * kDay});
+  v.time("expires", r.expires);
+  v.text("reason", r.reason);
+  v.boolean("enforce", r.enforce);
+}
+
 template <typename V, typename H>
 void describe_header_rules(V& v, H& h) {
   v.pairs("set", h.set);
@@ -251,6 +266,7 @@ void describe(V& v, C& c) {
   });
   v.table("dns", [&] { v.duration("refresh", c.dns_refresh, Range{kSecond, kDay}); });
   v.vars("vars", c.vars);
+  v.ip_rules("ip_rules", c.ip_rules);
   v.routes("routes", c.routes);
 }
 

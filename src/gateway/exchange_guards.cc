@@ -1,0 +1,111 @@
+// What keeps requests out by the address they come from: IP rules.
+//
+// The address is the one that identify_client() found: a header counts only where the listener's
+// trusted proxy wrote it. What Weir answers about itself (the health path here, everything on the
+// admin listener, which no Exchange serves) comes before or beside these stages, so that no rule
+// can lock an operator or a load balancer's probe out.
+
+#include <algorithm>
+#include <array>
+
+#include "access/ip_rules.h"
+#include "base/assert.h"
+#include "gateway/exchange.h"
+
+namespace weir::gateway {
+namespace {
+
+using config::IpAction;
+
+// An IPv6 client is the network that it was given: who has one address has all of them.
+constexpr uint8_t kThrottleIpv6Bits = 64;
+
+// What the limiter knows a throttle by, whatever its place in the list: a reload that keeps the
+// prefix keeps its counts. The '/' keeps it apart from every route's id.
+class ThrottleId {
+ public:
+  explicit ThrottleId(const config::Cidr& prefix) {
+    constexpr std::string_view kName = "ip_rule/";
+    static_assert(kName.size() + 16 + 1 == kBytes);
+    auto* const end = std::copy(kName.begin(), kName.end(), bytes_.data());
+    std::copy(prefix.network.bytes.begin(), prefix.network.bytes.end(), end);
+    bytes_.back() = static_cast<char>(prefix.prefix_bits);
+  }
+  std::string_view view() const { return {bytes_.data(), bytes_.size()}; }
+
+ private:
+  static constexpr size_t kBytes = 25;
+  std::array<char, kBytes> bytes_{};
+};
+
+}  // namespace
+
+// Who is allowed, or under no rule, goes on without an allocation.
+bool Exchange::check_ip_rules() {
+  const access::IpRules& rules = *active_->snapshot->ip_rules;
+  const config::IpAddress client{connection_->hashed_ip.bytes};
+  // The peer of a Unix socket that nothing says more about has no address, and is under no rule.
+  if (rules.empty() || client == config::IpAddress{}) return true;
+  const access::Decision decision = rules.decide(client, arrived_at_);
+  if (decision.dry_run.exists()) count_dry_run(decision.dry_run);
+  switch (decision.enforced.action) {
+    case IpAction::block:
+      refuse_blocked(rules.match(decision.enforced));
+      return false;
+    case IpAction::throttle:
+      return admit_throttled(rules.match(decision.enforced));
+    case IpAction::allow:
+    case IpAction::none:
+      break;
+  }
+  return true;
+}
+
+limit::Verdict Exchange::charge_ip_rule(const access::Match& match, limit::Room& room) {
+  const config::IpRule& rule = active_->snapshot->config.ip_rules[match.rule];
+  limit::Limiter& limiter = gateway_.shared_.limiter;
+  const limit::Charge charge{limiter.address_key(ThrottleId{match.prefix}.view(),
+                                                 connection_->hashed_ip.bytes, kThrottleIpv6Bits),
+                             {.requests = rule.limit, .window = rule.window}};
+  return limiter.admit({&charge, 1}, arrived_, {&room, 1});
+}
+
+// A throttle has to count to know whom it would refuse; enforced later, it goes on from there.
+void Exchange::count_dry_run(const access::Decider& decider) {
+  if (decider.action == IpAction::throttle) {
+    limit::Room room;
+    const access::Match& match = active_->snapshot->ip_rules->match(decider);
+    if (charge_ip_rule(match, room).answer != limit::Answer::refused) return;
+  }
+  ++gateway_.counts_.ip_rule_dry_runs[static_cast<size_t>(decider.action)];
+}
+
+void Exchange::refuse_blocked(const access::Match& match) {
+  ++gateway_.counts_.ip_rule_denied[static_cast<size_t>(IpAction::block)];
+  std::string& body = gateway_.text_scratch_;
+  body.clear();
+  append_blocked_body(body, active_->snapshot->config.ip_rules[match.rule].reason,
+                      to_string(match.prefix), request_id_);
+  respond_json(403, body);
+}
+
+// Fails open, as the rate limit does. Who is admitted is told nothing: the fields of a response are
+// those of its route's limit.
+bool Exchange::admit_throttled(const access::Match& match) {
+  const config::IpRule& rule = active_->snapshot->config.ip_rules[match.rule];
+  limit::Room room;
+  const limit::Verdict verdict = charge_ip_rule(match, room);
+  if (verdict.answer == limit::Answer::no_room) ++gateway_.counts_.rate_limit_unchecked;
+  if (verdict.answer != limit::Answer::refused) return true;
+  ++gateway_.counts_.ip_rule_denied[static_cast<size_t>(IpAction::throttle)];
+  rate_checked_ = rate_refused_ = true;
+  told_limit_ = {.requests = rule.limit, .window = rule.window};
+  room_ = room;
+  std::string& body = gateway_.text_scratch_;
+  body.clear();
+  append_throttled_body(body, rate_limit_state(), rule.reason, request_id_);
+  respond_json(429, body);
+  return false;
+}
+
+}  // namespace weir::gateway
