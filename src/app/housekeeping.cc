@@ -144,8 +144,10 @@ base::Status Housekeeping::write_kv(const std::function<base::Status(kv::Kv&)>& 
 // Rules for cache and geography do not exist, so no path has any.
 void Housekeeping::apply(const config::Config& config) {
   const auto limited =
-      std::count_if(config.routes.begin(), config.routes.end(),
-                    [](const config::Route& route) { return route.rate_limit.enabled; });
+      std::count_if(config.routes.begin(), config.routes.end(), [](const config::Route& route) {
+        return std::any_of(route.rate_limits.begin(), route.rate_limits.end(),
+                           [](const config::RateLimit& limit) { return limit.enabled; });
+      });
   const base::MutexLock lock{mutex_};
   configured_ = {.paths = config.routes.size(), .with_rate_limit = static_cast<uint64_t>(limited)};
 }

@@ -53,6 +53,9 @@ void Node::declare_loop_metrics() {
            [](const LoopCounts& c) { return c.gateway.retries; });
   of_loops("weir_rate_limited_total", "Requests refused by a rate limit.", Kind::counter,
            [](const LoopCounts& c) { return c.gateway.rate_limited; });
+  of_loops("weir_rate_limit_dry_run_total",
+           "Requests that rate limits with enforce = false would have refused.", Kind::counter,
+           [](const LoopCounts& c) { return c.gateway.rate_limit_dry_runs; });
   of_loops("weir_rate_limit_unchecked_total",
            "Requests admitted because the limiter had no place left to count them in.",
            Kind::counter, [](const LoopCounts& c) { return c.gateway.rate_limit_unchecked; });

@@ -17,6 +17,7 @@
 
 #include "codec/path_template.h"
 #include "config/ip_rule.h"
+#include "config/rate_limit.h"
 
 namespace weir::config {
 
@@ -73,18 +74,6 @@ struct Cors {
   bool credentials = false;
   std::chrono::seconds max_age{600};
   bool operator==(const Cors&) const = default;
-};
-
-enum class LimitPer : uint8_t { client, route };
-
-// Never more than `limit` requests in any `window` (limit/limiter.h).
-struct RateLimit {
-  bool enabled = false;
-  uint32_t limit = 100;
-  std::chrono::seconds window{60};
-  LimitPer per = LimitPer::client;
-  uint8_t ipv6_prefix_bits = 64;  // An IPv6 client is a network of this size.
-  bool operator==(const RateLimit&) const = default;
 };
 
 struct HealthCheck {
@@ -146,7 +135,8 @@ struct Route {
   bool proxy_headers = false;  // The founding system's x-proxy-* response headers.
   Redirect redirect;
   Cors cors;
-  RateLimit rate_limit;
+  // A request needs room in each that is enforced; then all are charged, else none.
+  std::vector<RateLimit> rate_limits;
   uint64_t body_max_bytes = 100ULL * 1024 * 1024;
   std::vector<std::string> upgrade;  // Only "websocket".
   BuiltIn built_in = BuiltIn::none;  // Never from a configuration: see gateway/endpoint_table.h.

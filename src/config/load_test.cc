@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "config/render.h"
 #include "config/validate.h"
 
 namespace weir::config {
@@ -196,10 +197,29 @@ per = "route"
   EXPECT_EQ(route.request_headers.add, (Pairs{{"C", "x"}, {"C", "y"}, {"D", "z"}}));
   EXPECT_TRUE(route.cors.enabled) << "the table switches it on";
   EXPECT_EQ(route.cors.max_age, std::chrono::seconds{5});
-  EXPECT_EQ(route.rate_limit, (RateLimit{.enabled = true,
-                                         .limit = 7,
-                                         .window = std::chrono::seconds{90},
-                                         .per = LimitPer::route}));
+  EXPECT_EQ(route.rate_limits,
+            (std::vector<RateLimit>{
+                {.limit = 7, .window = std::chrono::seconds{90}, .per = LimitPer::route}}));
+}
+
+TEST(LoadTest, ARouteHasSeveralRateLimitsInAnArray) {
+  const std::string text = std::string{kRoute} + R"(rate_limit = [
+  {limit = 10, window = 1},
+  {per = "header", header = "X-API-Key", enforce = false},
+  {enabled = false, ipv6_prefix_bits = 48},
+])";
+  const Config config = loaded(text);
+  const std::vector<RateLimit>& limits = config.routes[0].rate_limits;
+  EXPECT_EQ(limits, (std::vector<RateLimit>{
+                        {.limit = 10, .window = std::chrono::seconds{1}},
+                        {.enforce = false, .per = LimitPer::header, .header = "X-API-Key"},
+                        {.enabled = false, .ipv6_prefix_bits = 48}}));
+  std::vector<std::string> ids;
+  for (const RateLimit& limit : limits)
+    ids.push_back(rate_limit_id(limit));
+  EXPECT_EQ(ids,
+            (std::vector<std::string>{"1s/client/64", "60s/header/x-api-key", "60s/client/48"}));
+  EXPECT_EQ(loaded(to_toml(config)), config);
 }
 
 TEST(LoadTest, CorsTableMaySayThatItIsOff) {

@@ -139,6 +139,19 @@ class Renderer {
     add(key, "[" + out + "]");
   }
 
+  void rate_limits(std::string_view key, const std::vector<RateLimit>& limits) {
+    std::string out;
+    for (const RateLimit& limit : limits) {
+      Renderer one{false};
+      internal::describe_rate_limit(one, limit);
+      std::string members;
+      for (const Line& line : one.take())
+        members += fmt::format("{}{} = {}", members.empty() ? "" : ", ", line.name, line.value);
+      out += fmt::format("{}{{{}}}", out.empty() ? "" : ", ", members);
+    }
+    add(key, "[" + out + "]");
+  }
+
   void path_rules(std::string_view key, const std::vector<codec::PathRule>& rules) {
     std::string out;
     for (const codec::PathRule& rule : rules) {

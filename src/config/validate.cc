@@ -90,6 +90,13 @@ class RangeCheck {
     }
   }
 
+  void rate_limits(std::string_view key, const std::vector<RateLimit>& limits) {
+    for (size_t index = 0; index < limits.size(); ++index) {
+      table(rate_limit_key(key, index, limits.size()),
+            [&] { describe_rate_limit(*this, limits[index]); });
+    }
+  }
+
   void ip_rules(std::string_view key, const std::vector<IpRule>& rules) {
     for (size_t index = 0; index < rules.size(); ++index) {
       table(fmt::format("{}[{}]", key, index), [&] { describe_ip_rule(*this, rules[index]); });

@@ -59,6 +59,7 @@ class RouteCheck {
     check_header_rules(".request_headers", route_.request_headers);
     check_header_rules(".response_headers", route_.response_headers);
     check_cors();
+    check_rate_limits();
     check_health();
     for (size_t index = 0; index < route_.upgrade.size(); ++index) {
       if (route_.upgrade[index] == "websocket") continue;
@@ -292,6 +293,41 @@ class RouteCheck {
     }
   }
 
+  void check_rate_limits() {
+    const std::vector<RateLimit>& limits = route_.rate_limits;
+    if (limits.size() > kRateLimitsPerRouteMax) {
+      return add(".rate_limit", fmt::format("has {} limits", limits.size()),
+                 fmt::format("at most {}", kRateLimitsPerRouteMax));
+    }
+    const bool has_clients = std::any_of(limits.begin(), limits.end(), [](const RateLimit& limit) {
+      return limit.enabled && limit.enforce && limit.per == LimitPer::client;
+    });
+    std::set<std::string> seen;
+    for (size_t index = 0; index < limits.size(); ++index) {
+      const RateLimit& limit = limits[index];
+      const std::string key = "." + rate_limit_key("rate_limit", index, limits.size());
+      if (limit.per == LimitPer::header) {
+        if (!is_token(limit.header) || limit.header.size() > kHeaderNameBytesMax) {
+          add(key + ".header",
+              limit.header.empty() ? "is missing"
+                                   : in_quotes(limit.header) + " is not a header name",
+              "letters, digits and !#$%&'*+-.^_`|~");
+        }
+        // Whoever asks can write into a header what he likes, a new value each time.
+        if (limit.enabled && !has_clients) {
+          add(key, "has nothing beside it that holds for whoever changes the header",
+              "together with a limit per = \"client\"");
+        }
+      } else if (!limit.header.empty()) {
+        add(key + ".header", "has no meaning here", "only with per = \"header\"");
+      }
+      if (!seen.insert(rate_limit_id(limit)).second) {
+        add(key, "counts the same as another limit of the route",
+            "limits that differ in per, window, header or ipv6_prefix_bits");
+      }
+    }
+  }
+
   // scheme://host[:port], or "null"; browsers send it in lower case and without a path.
   static bool is_origin(std::string_view origin) {
     if (origin == "null") return true;
@@ -333,6 +369,10 @@ void check_path_reference(std::string_view path, const std::string& key, Finding
                      std::all_of(path.begin(), path.end(),
                                  [](char c) { return c > 0x20 && c < 0x7f && c != '#'; });
   if (!valid) findings.add(key, in_quotes(path) + " is not a path", "a path such as \"/health\"");
+}
+
+std::string rate_limit_key(std::string_view key, size_t index, size_t count) {
+  return count == 1 ? std::string{key} : fmt::format("{}[{}]", key, index);
 }
 
 void check_route(const Route& route, const std::string& key, Findings& findings) {

@@ -94,6 +94,8 @@ std::shared_ptr<const access::IpRules> EndpointTable::ip_rules_of(
 RouteTargets EndpointTable::targets_of(const config::Config& config, const config::Route& route,
                                        const Addresses& addresses) {
   RouteTargets targets;
+  for (const config::RateLimit& limit : route.rate_limits)
+    targets.rate_limit_ids.push_back("route/" + route.id + "/" + config::rate_limit_id(limit));
   targets.timeouts = {.connect = route.timeouts.connect,
                       .first_byte = route.timeouts.first_byte,
                       .idle = route.timeouts.idle,

@@ -146,10 +146,10 @@ void Exchange::run_stages(const http::RequestHead& head) {
     arm_deadline();
   }
   if (answer_preflight(head)) return;
+  // Authenticate.
+  if (!limit_rate(head)) return;
   if (answer_redirect()) return;
   if (answer_built_in()) return;
-  // Authenticate.
-  if (!limit_rate()) return;
   // Cache.
   if (head.body == http::BodyKind::length && head.content_length > route_->body_max_bytes) {
     return refuse(kBodyTooLarge);
@@ -216,30 +216,6 @@ void Exchange::identify(const config::IpAddress& client) {
       full.view().copy(connection_->client_ip.data(), connection_->client_ip.size()));
   connection_->recorded_ip_bytes = static_cast<uint8_t>(
       kept.view().copy(connection_->recorded_ip.data(), connection_->recorded_ip.size()));
-}
-
-// Fails open: where the limiter has no place left to count in, the request goes on, counted.
-bool Exchange::limit_rate() {
-  const config::RateLimit& rule = route_->rate_limit;
-  if (!rule.enabled) return true;
-  limit::Limiter& limiter = gateway_.shared_.limiter;
-  told_limit_ = {.requests = rule.limit, .window = rule.window};
-  const limit::Charge charge{
-      rule.per == config::LimitPer::route
-          ? limiter.value_key(route_->id, {})
-          : limiter.address_key(route_->id, connection_->hashed_ip.bytes, rule.ipv6_prefix_bits),
-      told_limit_};
-  const limit::Verdict verdict = limiter.admit({&charge, 1}, arrived_, {&room_, 1});
-  rate_checked_ = verdict.answer != limit::Answer::no_room;
-  if (!rate_checked_) ++gateway_.counts_.rate_limit_unchecked;
-  rate_refused_ = verdict.answer == limit::Answer::refused;
-  if (!rate_refused_) return true;
-  ++gateway_.counts_.rate_limited;
-  std::string& body = gateway_.text_scratch_;
-  body.clear();
-  append_rate_limit_body(body, rate_limit_state(), request_id_);
-  respond_json(429, body);
-  return false;
 }
 
 bool Exchange::match_route(const http::RequestHead& head) {

@@ -14,10 +14,12 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "access/ip_rules.h"
+#include "base/striped_table.h"
 #include "gateway/failure.h"
 #include "gateway/gateway.h"
 #include "gateway/headers.h"
@@ -59,9 +61,12 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   bool answer_redirect();
   bool answer_built_in();
   bool answer_preflight(const http::RequestHead& head);
-  bool limit_rate();
+  bool limit_rate(const http::RequestHead& head);
   void copy_request(const http::RequestHead& head);
 
+  // Of limit_rate().
+  std::optional<base::TableKey> rate_key(const config::RateLimit& rule, std::string_view id,
+                                         const http::RequestHead& head) const;
   // Of check_ip_rules().
   limit::Verdict charge_ip_rule(const access::Match& match, limit::Room& room);
   void count_dry_run(const access::Decider& decider);

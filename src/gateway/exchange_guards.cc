@@ -1,4 +1,4 @@
-// What keeps requests out by the address they come from: IP rules.
+// What keeps requests out: IP rules, by the address they come from; rate limits, by their number.
 //
 // The address is the one that identify_client() found: a header counts only where the listener's
 // trusted proxy wrote it. What Weir answers about itself (the health path here, everything on the
@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "access/ip_rules.h"
 #include "base/assert.h"
@@ -106,6 +107,74 @@ bool Exchange::admit_throttled(const access::Match& match) {
   append_throttled_body(body, rate_limit_state(), rule.reason, request_id_);
   respond_json(429, body);
   return false;
+}
+
+// Fails open: where the limiter has no place left to count in, the request goes on, counted.
+//
+// One request finds room in all limits of its route, or charges none of them. A limit that is not
+// enforced is charged by itself: what it would refuse must not depend on the others, nor they on
+// it.
+bool Exchange::limit_rate(const http::RequestHead& head) {
+  const std::vector<config::RateLimit>& rules = route_->rate_limits;
+  if (rules.empty()) return true;
+  limit::Limiter& limiter = gateway_.shared_.limiter;
+  std::array<limit::Charge, config::kRateLimitsPerRouteMax> charges;
+  std::array<limit::Room, config::kRateLimitsPerRouteMax> rooms;
+  const std::vector<std::string>& ids = active_->snapshot->targets[entry_->index].rate_limit_ids;
+  size_t count = 0;
+  for (size_t index = 0; index < rules.size(); ++index) {
+    const config::RateLimit& rule = rules[index];
+    if (!rule.enabled) continue;
+    const std::optional<base::TableKey> key = rate_key(rule, ids[index], head);
+    if (!key) continue;
+    charges[count] = {*key, {.requests = rule.limit, .window = rule.window}};
+    if (rule.enforce) {
+      ++count;
+      continue;
+    }
+    const limit::Verdict verdict =
+        limiter.admit({&charges[count], 1}, arrived_, {&rooms[count], 1});
+    if (verdict.answer == limit::Answer::refused) ++gateway_.counts_.rate_limit_dry_runs;
+  }
+  if (count == 0) return true;
+  const limit::Verdict verdict =
+      limiter.admit({charges.data(), count}, arrived_, {rooms.data(), count});
+  rate_checked_ = verdict.answer != limit::Answer::no_room;
+  if (!rate_checked_) ++gateway_.counts_.rate_limit_unchecked;
+  rate_refused_ = verdict.answer == limit::Answer::refused;
+  // Told of: who refused, else who has least room.
+  size_t told = verdict.refused_by;
+  for (size_t i = 0; i < count && !rate_refused_; ++i) {
+    if (rooms[i].remaining < rooms[told].remaining) told = i;
+  }
+  told_limit_ = charges[told].limit;
+  room_ = rooms[told];
+  if (!rate_refused_) return true;
+  ++gateway_.counts_.rate_limited;
+  std::string& body = gateway_.text_scratch_;
+  body.clear();
+  append_rate_limit_body(body, rate_limit_state(), request_id_);
+  respond_json(429, body);
+  return false;
+}
+
+// None: the request has no such header, and is under the limits beside this one alone.
+std::optional<base::TableKey> Exchange::rate_key(const config::RateLimit& rule, std::string_view id,
+                                                 const http::RequestHead& head) const {
+  const limit::Limiter& limiter = gateway_.shared_.limiter;
+  switch (rule.per) {
+    case config::LimitPer::client:
+      return limiter.address_key(id, connection_->hashed_ip.bytes, rule.ipv6_prefix_bits);
+    case config::LimitPer::route:
+      return limiter.value_key(id, {});
+    case config::LimitPer::header:
+      break;
+  }
+  const auto field = std::find_if(
+      head.fields.begin(), head.fields.end(),
+      [&](const http::Field& each) { return http::equals_ignore_case(each.name, rule.header); });
+  if (field == head.fields.end() || field->value.empty()) return std::nullopt;
+  return limiter.value_key(id, field->value);
 }
 
 }  // namespace weir::gateway

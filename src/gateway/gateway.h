@@ -53,6 +53,7 @@ struct GatewayCounts {
   uint64_t retries = 0;
   uint64_t upstream_failures = 0;
   uint64_t rate_limited = 0;                 // Refused by a route's limit.
+  uint64_t rate_limit_dry_runs = 0;          // Would have been, were the limit enforced.
   uint64_t rate_limit_unchecked = 0;         // Admitted because the limiter had no room to count.
   std::array<uint64_t, 3> ip_rule_denied{};  // By config::IpAction: block and throttle.
   // What rules that are not enforced would have refused or, allow, let pass.

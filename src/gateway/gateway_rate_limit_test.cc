@@ -21,8 +21,8 @@ constexpr const char* kGet = "GET /kv/a HTTP/1.1\r\n\r\n";
 
 class GatewayRateLimitTest : public ::testing::TestWithParam<Neighbour> {
  protected:
-  MuxStream& proxied(const std::string& fields = {}) {
-    MuxStream& stream = rig.connection.open(kGet);
+  MuxStream& proxied(const std::string& fields = {}, std::string_view head = kGet) {
+    MuxStream& stream = rig.connection.open(head);
     rig.until(
         [&] {
           return rig.upstream.connection_count() == 1 &&
@@ -118,7 +118,7 @@ TEST_P(GatewayRateLimitTest, WhatCannotBeCountedPassesAndIsCountedAsUnchecked) {
   rig.publish_with("rate_limit = {limit = 1}");
   limit::Limiter& limiter = rig.shared.limiter;
   const std::array<uint8_t, 16> client{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7};
-  limit::Charge stranger{limiter.address_key("kv", client, 64),
+  limit::Charge stranger{limiter.address_key("route/kv/60s/client/64", client, 64),
                          {.requests = 1, .window = std::chrono::seconds{60}}};
   limit::Room room;
   for (int nth = 0; nth < 1000; ++nth) {
@@ -131,6 +131,62 @@ TEST_P(GatewayRateLimitTest, WhatCannotBeCountedPassesAndIsCountedAsUnchecked) {
     EXPECT_EQ(rig.gateway.counts().rate_limit_unchecked, nth);
   }
   EXPECT_EQ(rig.gateway.counts().rate_limited, 0U);
+}
+
+TEST_P(GatewayRateLimitTest, ARequestNeedsRoomInEachLimitAndChargesAllOrNone) {
+  rig.publish_with("rate_limit = [{limit = 2, window = 10}, {limit = 3, window = 60}]");
+  EXPECT_EQ(proxied().head().field("RateLimit-Policy"), R"("default";q=2;w=10)")
+      << "told of the limit with least room";
+  proxied();
+  EXPECT_EQ(refused().head().field("RateLimit-Policy"), R"("default";q=2;w=10)");
+  refused();  // Charges neither: the other one has room for one more still.
+  rig.pass(std::chrono::seconds{10});
+  const MuxStream& third = proxied();
+  EXPECT_EQ(third.head().field("RateLimit-Policy"), R"("default";q=3;w=60)");
+  EXPECT_EQ(third.head().field("X-RateLimit-Remaining"), "0");
+  const MuxStream& stream = refused();
+  EXPECT_EQ(stream.head().field("RateLimit-Policy"), R"("default";q=3;w=60)");
+  EXPECT_EQ(stream.head().field("Retry-After"), "50");
+  EXPECT_EQ(rig.gateway.counts().rate_limited, 3U);
+}
+
+TEST_P(GatewayRateLimitTest, EachValueOfAHeaderHasALimitAndWhoChangesItIsUnderThatOfTheClient) {
+  rig.publish_with(
+      "rate_limit = [{limit = 4}, {limit = 1, per = \"header\", header = \"x-api-key\"}]");
+  const auto with_key = [](const std::string& key) {
+    return "GET /kv/a HTTP/1.1\r\nX-API-Key: " + key + "\r\n\r\n";
+  };
+  proxied({}, with_key("one"));
+  EXPECT_EQ(refused(with_key("one")).head().field("X-RateLimit-Limit"), "1");
+  proxied({}, with_key("two"));
+  proxied();  // Without a key: under the client's limit alone.
+  proxied();
+  EXPECT_EQ(refused(with_key("three")).head().field("X-RateLimit-Limit"), "4");
+}
+
+TEST_P(GatewayRateLimitTest, ALimitThatIsNotEnforcedCountsWhatItWouldRefuseAndLetsItPass) {
+  rig.publish_with(
+      "rate_limit = [{limit = 1, enforce = false}, {limit = 3, window = 61, enforce = true}]");
+  EXPECT_EQ(proxied().head().field("X-RateLimit-Limit"), "3");
+  proxied();
+  EXPECT_EQ(rig.gateway.counts().rate_limit_dry_runs, 1U);
+  proxied();
+  EXPECT_EQ(rig.gateway.counts().rate_limited, 0U);
+  refused();
+  EXPECT_EQ(rig.gateway.counts().rate_limited, 1U);
+  EXPECT_EQ(rig.gateway.counts().rate_limit_dry_runs, 3U);
+  rig.publish_with("rate_limit = {limit = 1, enforce = true}");
+  refused();  // Counted all along.
+}
+
+TEST_P(GatewayRateLimitTest, ARedirectIsLimitedLikeWhatAnUpstreamAnswers) {
+  rig.publish(
+      "[[routes]]\nid = \"old\"\npattern = \"/kv/*\"\nrate_limit = {limit = 1}\n"
+      "redirect = {status = 308, location = \"https://new.example$path\"}\n");
+  MuxStream& stream = rig.connection.open(kGet);
+  EXPECT_EQ(stream.end(), End::complete);
+  EXPECT_EQ(stream.head().status, 308);
+  refused();
 }
 
 TEST_P(GatewayRateLimitTest, AHeadIsRefusedWithoutABodyAndAnUploadBeforeItIsRead) {

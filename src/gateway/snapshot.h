@@ -24,6 +24,8 @@ struct RouteTargets {
   // Indexes of `endpoints`, each as often as its weight says, spread evenly.
   std::vector<uint16_t> schedule;
   net::ClientTimeouts timeouts;
+  // What the limiter knows the route's rate limits by, whatever their order and numbers.
+  std::vector<std::string> rate_limit_ids;
 };
 
 // Spreads `weights[i]` turns of each i over one round, so that no endpoint gets its turns in a row.

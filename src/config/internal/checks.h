@@ -27,6 +27,9 @@ class Findings {
 void check_ip_rules(const std::vector<IpRule>& rules, Findings& findings);
 void check_route(const Route& route, const std::string& key, Findings& findings);
 
+// The name of the limit at `index` of a route that has `count` of them.
+std::string rate_limit_key(std::string_view key, size_t index, size_t count);
+
 // Shared with check_route.
 void check_path_reference(std::string_view path, const std::string& key, Findings& findings);
 inline constexpr std::string_view kIdAllowed =

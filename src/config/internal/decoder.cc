@@ -9,6 +9,7 @@
 
 #include "codec/iso_time.h"
 #include "config/endpoint.h"
+#include "config/internal/checks.h"
 #include "config/internal/ranges.h"
 #include "config/internal/schema.h"
 #include "config/internal/suggest.h"
@@ -217,6 +218,31 @@ class Decoder {
         wrong_kind(item_key, item, kAllowed);
       }
       out.push_back(std::move(upstream));
+    }
+  }
+
+  // One limit is named without an index, however it is written.
+  void rate_limits(std::string_view key, std::vector<RateLimit>& out) {
+    const Value* value = find(key);
+    if (value == nullptr) return;
+    constexpr std::string_view kAllowed =
+        "a table {limit, window, per, header, ipv6_prefix_bits, enabled, enforce}, or an array of"
+        " such tables";
+    if (value->kind == Value::Kind::table) {
+      RateLimit& limit = out.emplace_back();
+      return enter(*value, std::string{key}, [&] { describe_rate_limit(*this, limit); });
+    }
+    if (value->kind != Value::Kind::array) return wrong_kind(key, *value, kAllowed);
+    for (size_t index = 0; index < value->items.size(); ++index) {
+      const Value& item = value->items[index];
+      const std::string item_key = rate_limit_key(key, index, value->items.size());
+      place(item_key, item.place);
+      RateLimit& limit = out.emplace_back();
+      if (item.kind != Value::Kind::table) {
+        wrong_kind(item_key, item, kAllowed);
+      } else {
+        enter(item, item_key, [&] { describe_rate_limit(*this, limit); });
+      }
     }
   }
 

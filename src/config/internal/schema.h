@@ -5,8 +5,8 @@
 //
 // A visitor V has: boolean, text, texts, integer, real, size, duration, time, choice, pairs (a
 // table of name = value), multi_pairs (name = value or array of values), table, and for the
-// irregular ones: listeners, upstreams, path_rules, host, present, ip_rules, routes, vars.
-// restart(true) says that the keys that follow need a restart.
+// irregular ones: listeners, upstreams, path_rules, rate_limits, host, present, ip_rules, routes,
+// vars. restart(true) says that the keys that follow need a restart.
 
 #include <array>
 #include <chrono>
@@ -48,8 +48,8 @@ inline constexpr std::array<Choice<LogFormat>, 2> kLogFormats{
 inline constexpr std::array<Choice<AccessLogFormat>, 2> kAccessLogFormats{
     {{"json", AccessLogFormat::json}, {"combined", AccessLogFormat::combined}}};
 
-inline constexpr std::array<Choice<LimitPer>, 2> kLimitPers{
-    {{"client", LimitPer::client}, {"route", LimitPer::route}}};
+inline constexpr std::array<Choice<LimitPer>, 3> kLimitPers{
+    {{"client", LimitPer::client}, {"route", LimitPer::route}, {"header", LimitPer::header}}};
 
 inline constexpr std::array<Choice<IpAction>, 3> kIpActions{
     {{"block", IpAction::block}, {"throttle", IpAction::throttle}, {"allow", IpAction::allow}}};
@@ -175,11 +175,12 @@ void describe_cors(V& v, C& c) {
 
 template <typename V, typename L>
 void describe_rate_limit(V& v, L& l) {
-  v.present(l.enabled);  // As with cors.
   v.boolean("enabled", l.enabled);
+  v.boolean("enforce", l.enforce);
   v.integer("limit", l.limit, Range{1, 1'000'000'000});
   v.duration("window", l.window, Range{kSecond, 31 * kDay});
   v.choice("per", l.per, kLimitPers);
+  v.text("header", l.header);
   v.integer("ipv6_prefix_bits", l.ipv6_prefix_bits, Range{1, 128});
 }
 
@@ -235,7 +236,7 @@ void describe_route(V& v, R& r) {
     v.text("location", r.redirect.location);
   });
   v.table("cors", [&] { describe_cors(v, r.cors); });
-  v.table("rate_limit", [&] { describe_rate_limit(v, r.rate_limit); });
+  v.rate_limits("rate_limit", r.rate_limits);
 }
 
 // C is Config or const Config.

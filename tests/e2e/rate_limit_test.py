@@ -1,0 +1,90 @@
+"""Rate limits of a running node with two loops: exact under concurrency, kept over a reload, and
+recorded with the status that was sent."""
+
+import json
+import signal
+import threading
+import unittest
+
+from harness import WeirTest, wait_for
+
+NODE = """
+[server]
+workers = 2
+[listen]
+traffic = ["{traffic}"]
+"""
+
+ROUTES = """
+[[routes]]
+id = "limited"
+pattern = "/limited/*"
+upstreams = ["{upstream}"]
+rate_limit = [{limit = LIMIT, window = "1h"}, {limit = 1000, window = "1h", per = "route"}]
+
+[[routes]]
+id = "keyed"
+pattern = "/keyed/*"
+upstreams = ["{upstream}"]
+rate_limit = [
+  {limit = 6, window = "1h"},
+  {limit = 2, window = "1h", per = "header", header = "X-API-Key"},
+]
+"""
+
+
+class RateLimit(WeirTest):
+    CONFIG = NODE + ROUTES.replace("LIMIT", "40")
+
+    def ask_from(self, address, count, path, *fields):
+        """Each request on a connection of its own, so that both loops get some."""
+        statuses = []
+        for _ in range(count):
+            with self.weir.client(source=(address, 0)) as client:
+                statuses.append(client.ask(path, *fields).status)
+        return statuses
+
+    def recorded(self, path):
+        code, out, err = self.weir.run(
+            "sql", "--json", "SELECT status, count(*) AS n FROM traffic_events"
+            f" WHERE path = '{path}' GROUP BY status ORDER BY status")
+        self.assertEqual(code, 0, err)
+        return {row["status"]: row["n"] for row in json.loads(out)}
+
+    def test_eight_clients_at_once_get_exactly_what_the_limit_of_their_address_allows(self):
+        statuses = []
+
+        def ask():
+            own = self.ask_from("127.0.0.2", 10, "/limited/a")
+            statuses.extend(own)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(statuses), 80)
+        self.assertEqual(statuses.count(200), 40)
+        self.assertEqual(statuses.count(429), 40)
+        wait_for(lambda: self.recorded("/limited/a") == {200: 40, 429: 40}, "all are recorded")
+        self.assertEqual(self.ask_from("127.0.0.3", 1, "/limited/b"), [200], "another client")
+
+        # The limit changes, and what was counted stays.
+        self.weir.write((NODE + ROUTES.replace("LIMIT", "41")).replace(
+            "{upstream}", self.upstream.url))
+        self.weir.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "version 2 is in force" in self.weir.output(), "the reload")
+        self.assertEqual(self.ask_from("127.0.0.2", 2, "/limited/c"), [200, 429])
+
+    def test_a_header_has_a_limit_for_each_value_and_the_address_one_for_all(self):
+        ask = self.ask_from
+        self.assertEqual(ask("127.0.0.4", 3, "/keyed/a", "X-API-Key: one"), [200, 200, 429])
+        self.assertEqual(ask("127.0.0.5", 1, "/keyed/a", "X-API-Key: one"), [429],
+                         "from another address, too")
+        for key in ("two", "three", "four", "five"):
+            self.assertEqual(ask("127.0.0.4", 1, "/keyed/a", f"X-API-Key: {key}"), [200])
+        self.assertEqual(ask("127.0.0.4", 1, "/keyed/a", "X-API-Key: six"), [429])
+
+
+if __name__ == "__main__":
+    unittest.main()
