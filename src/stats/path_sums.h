@@ -23,7 +23,7 @@ struct PathSum {
 };
 
 // Reads the sums, and remembers the hours that are over in a compact form: reading a row again
-// costs a hundredth of what SQLite takes for it. An hour is remembered with the figures that
+// costs a twentieth of what SQLite takes for it. An hour is remembered with the figures that
 // `totals` and the count of rows set by hand (rebuilt_rows.h) had before it was read, and read
 // again when they have changed: whatever changes a row of `hourly` changes one of them.
 //
