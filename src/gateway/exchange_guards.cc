@@ -10,7 +10,6 @@
 #include <optional>
 
 #include "access/ip_rules.h"
-#include "base/assert.h"
 #include "gateway/exchange.h"
 
 namespace weir::gateway {
@@ -22,7 +21,8 @@ using config::IpAction;
 constexpr uint8_t kThrottleIpv6Bits = 64;
 
 // What the limiter knows a throttle by, whatever its place in the list: a reload that keeps the
-// prefix keeps its counts. The '/' keeps it apart from every route's id.
+// prefix keeps its counts. How it begins keeps it apart from the limits of routes
+// (RouteTargets::rate_limit_ids).
 class ThrottleId {
  public:
   explicit ThrottleId(const config::Cidr& prefix) {
