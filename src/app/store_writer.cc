@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/fault_point.h"
 #include "base/rendezvous.h"
 
 namespace weir::app {
@@ -32,7 +33,9 @@ base::Status StoreWriter::run(Command command) {
   const bool sent = thread_.post([task, &database = database_] {
     Turn expected = Turn::waiting;
     if (!task->turn.compare_exchange_strong(expected, Turn::running)) return;
+    base::fault_point("command.before_run");
     task->status = database.is_open() ? task->command(database) : base::Status{kUnavailable};
+    base::fault_point("command.after_run");
     task->done.arrive(0);
   });
   if (!sent) return kUnavailable;

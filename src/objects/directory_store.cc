@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/fault_point.h"
 #include "objects/description.h"
 #include "objects/file_name.h"
 
@@ -223,9 +224,12 @@ Status DirectoryStore::publish(const std::string& temporary, std::string_view ke
   const base::MutexLock lock{mutex_};
   WEIR_TRY(settle());
   WEIR_TRY(decide(file, options));
+  base::fault_point("objects.before_put");
   unsynced_ = true;
   WEIR_TRY(expected(files_.rename(temporary, file)));
-  return settle();
+  WEIR_TRY(settle());
+  base::fault_point("objects.after_put");
+  return {};
 }
 
 Status DirectoryStore::decide(const std::string& file, const PutOptions& options) {
@@ -327,6 +331,7 @@ Status DirectoryStore::remove(std::string_view key) {
   WEIR_TRY(check_key(key));
   WEIR_TRY(writable());
   const base::MutexLock lock{mutex_};
+  base::fault_point("objects.before_remove");
   const bool was_unsynced = unsynced_;
   unsynced_ = true;
   const Status removed = files_.remove(path(file_name(key)));
@@ -334,7 +339,9 @@ Status DirectoryStore::remove(std::string_view key) {
     if (removed.error().code != ErrorCode::not_found) return unexpected(removed.error());
     unsynced_ = was_unsynced;
   }
-  return settle();
+  WEIR_TRY(settle());
+  base::fault_point("objects.after_remove");
+  return {};
 }
 
 }  // namespace weir::objects

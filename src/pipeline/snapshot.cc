@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/fault_point.h"
 #include "codec/iso_time.h"
 
 namespace weir::pipeline {
@@ -141,7 +142,9 @@ base::Result<Snapshot> publish_snapshot(stats::Stats& stats, kv::Kv& kv, base::W
   for (const auto& [old, key] : versions.keys) {
     if (old + kVersionsKept <= version) changes.push_back({.key = key, .value = {}});
   }
+  base::fault_point("snapshot.before_publish");
   WEIR_TRY(kv.write(changes));
+  base::fault_point("snapshot.after_publish");
   return Snapshot{version, top.size()};
 }
 

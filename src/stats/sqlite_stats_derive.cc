@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/fault_point.h"
 #include "stats/internal/rows.h"
 #include "stats/sqlite_stats.h"
 
@@ -121,7 +122,9 @@ base::Status SqliteStats::write_slice() {
     WEIR_TRY(write_sketches(*each));
   for (const ClientRow* const each : clients)
     WEIR_TRY(write_client(*each));
+  base::fault_point("derived.before_commit");
   WEIR_TRY(transaction.commit());
+  base::fault_point("derived.after_commit");
   accumulator_.wrote_sketches(sketches.size());
   accumulator_.wrote_clients(clients.size());
   if (!accumulator_.pass_written()) return {};

@@ -10,22 +10,11 @@ import sqlite3
 import subprocess
 import unittest
 
+from ageing import age
 from exchanges import request
 from harness import Node, Upstream, Wire, wait_for
 
 DAYS = 4
-
-
-def age(database, days):
-    """As if everything had happened `days` earlier. The digests over the rows are no longer theirs:
-    the ledger says that it knows none, as for rows of a version that kept none."""
-    with sqlite3.connect(database) as connection:
-        ms = days * 86_400_000
-        connection.execute("UPDATE events SET ts_ms = ts_ms - ?", (ms,))
-        connection.execute("UPDATE event_zones SET ts_min = ts_min - ?, ts_max = ts_max - ?", (ms, ms))
-        connection.execute("UPDATE adjustments SET day = day - ?, hour = hour - 24 * ?", (days, days))
-        connection.execute("UPDATE day_ledger SET day = day - ?, digest_rows = 0", (days,))
-    connection.close()
 
 
 class Keeping(unittest.TestCase):
@@ -127,7 +116,7 @@ class Keeping(unittest.TestCase):
         self.ask(40)
         self.node.drain()
         self.node.stop()
-        age(os.path.join(self.node.data, "weir.db"), DAYS)
+        age(os.path.join(self.node.data, "weir.db"), 24 * DAYS)
         self.node.start_and_wait()
         self.ask(3)
         self.node.drain()
@@ -160,7 +149,7 @@ class Keeping(unittest.TestCase):
         self.ask(40)
         self.node.drain()
         self.node.stop()
-        age(os.path.join(self.node.data, "weir.db"), DAYS)
+        age(os.path.join(self.node.data, "weir.db"), 24 * DAYS)
         self.node.start_and_wait()
         self.ask(3)
         self.node.drain()
