@@ -10,6 +10,7 @@
 #include "app/command_output.h"
 #include "app/compact_command.h"
 #include "app/control_socket.h"
+#include "app/counter_command.h"
 #include "app/demo.h"
 #include "app/kv_commands.h"
 #include "app/log.h"
@@ -142,6 +143,8 @@ int run_command(const cli::CommandLine& line) {
       return run_sql(line);
     case cli::Command::kv_get:
       return run_kv_get(line);
+    case cli::Command::counter:
+      return run_counter(line);
     case cli::Command::queues_list:
       return run_queues_list(line);
     case cli::Command::queues_dead_letters:

@@ -36,16 +36,22 @@ LiveState::LiveState(kv::Kv& kv, const base::Clock& clock, base::Logger& logger,
       monitor_keeper_(store_, clock, {.interval = kMonitorInterval}),
       // One image in a step: 64 of them in a row would keep the consumer from its batches.
       clients_keeper_(store_, clock, {.interval = kClientsInterval, .step_bytes_max = 1}),
+      counter_keeper_(store_, clock),
       next_cleanup_(clock.monotonic() + kCleanup) {
   monitor_keeper_.add(monitor_);
   for (state::Kept* const shard : clients_.kept())
     clients_keeper_.add(*shard);
+  counter_keeper_.add(counter_);
 }
 
-void LiveState::load() {
-  for (state::Keeper* const keeper : {&monitor_keeper_, &clients_keeper_}) {
+base::Status LiveState::load() {
+  if (loaded_.load(std::memory_order_relaxed)) return {};
+  for (state::Keeper* const keeper : {&monitor_keeper_, &clients_keeper_, &counter_keeper_}) {
     const base::Result<state::Keeper::Loaded> loaded = keeper->load();
-    if (!loaded.ok()) return report(loaded.error());
+    if (!loaded.ok()) {
+      report(loaded.error());
+      return loaded.error();
+    }
     for (const std::string& name : loaded.value().refused) {
       logger_.log(base::LogLevel::warning,
                   "state: the image of {} is corrupt; it begins anew, the old one is kept as "
@@ -55,6 +61,7 @@ void LiveState::load() {
   }
   loaded_.store(true, std::memory_order_release);
   report({});
+  return {};
 }
 
 void LiveState::report(const base::Status& saved) {
@@ -71,8 +78,7 @@ void LiveState::report(const base::Status& saved) {
 }
 
 void LiveState::on_events(std::span<const traffic::Event> events) {
-  if (!loaded_.load(std::memory_order_relaxed)) load();
-  if (!loaded_.load(std::memory_order_relaxed)) {
+  if (!load().ok()) {
     const base::MutexLock lock{mutex_};
     missed_ += events.size();
     return;
@@ -94,7 +100,7 @@ void LiveState::step() {
   const base::Monotonic now = clock_.monotonic();
   if (now < next_step_) return;
   next_step_ = now + kStep;
-  if (!loaded_.load(std::memory_order_relaxed)) return load();
+  if (!load().ok()) return;
   clean_up();
   base::Status saved = monitor_keeper_.step();
   const base::Status clients = clients_keeper_.step();
@@ -108,6 +114,26 @@ void LiveState::flush() {
   const base::Status clients = clients_keeper_.flush();
   if (saved.ok()) saved = clients;
   report(saved);
+}
+
+base::Result<int64_t> LiveState::count(CounterChange change) {
+  WEIR_TRY(load());
+  int64_t value = counter_.value();
+  switch (change) {
+    case CounterChange::none:
+      break;
+    case CounterChange::increment:
+      value = WEIR_TRY(counter_.increment());
+      break;
+    case CounterChange::decrement:
+      value = WEIR_TRY(counter_.decrement());
+      break;
+    case CounterChange::reset:
+      value = counter_.reset();
+      break;
+  }
+  WEIR_TRY(counter_keeper_.save(counter_));
+  return value;
 }
 
 std::optional<LiveState::View> LiveState::view(size_t paths) {

@@ -1,7 +1,8 @@
 #pragma once
-// What a node remembers beside its statistics: how much traffic there is (state::TrafficMonitor)
-// and what recent clients asked for (state::ClientPaths). Both learn from committed events and
-// outlive a restart: their images lie in the key-value store, keys `state:{name}`.
+// What a node remembers beside its statistics: how much traffic there is (state::TrafficMonitor),
+// what recent clients asked for (state::ClientPaths), and the counter that scripts may use
+// (state::Counter). The first two learn from committed events; all outlive a restart: their images
+// lie in the key-value store, keys `state:{name}`.
 //
 // The images are loaded as soon as the database can be read. Until then nothing is shown, and
 // events that are committed meanwhile are not in these figures (`missed`); the statistics hold
@@ -24,6 +25,7 @@
 #include "kv/kv.h"
 #include "pipeline/consumer.h"
 #include "state/client_paths.h"
+#include "state/counter.h"
 #include "state/state.h"
 #include "state/traffic_monitor.h"
 
@@ -43,6 +45,8 @@ class KvStateStore final : public state::Store {
  private:
   kv::Kv& kv_;
 };
+
+enum class CounterChange : uint8_t { none, increment, decrement, reset };
 
 // Ownership: owns the tables; borrows the key-value store, clock and logger.
 // Threading: the consumer thread, unless said otherwise.
@@ -79,11 +83,15 @@ class LiveState final : public pipeline::EventSink {
   // Saves all that changed. Blocks for up to 65 writes. Requires an open database.
   void flush();
 
+  // The counter's value after the change, which is durable. Blocks for one write. Requires an open
+  // database. Errors: those of state::Counter and of the store; then the change may have been made.
+  base::Result<int64_t> count(CounterChange change);
+
   // With the `paths` busiest paths. Nothing before the images are loaded. Any thread.
   std::optional<View> view(size_t paths);
 
  private:
-  void load();
+  base::Status load();
   void clean_up();
   void report(const base::Status& saved);
 
@@ -92,8 +100,10 @@ class LiveState final : public pipeline::EventSink {
   KvStateStore store_;
   state::TrafficMonitor monitor_;
   state::ClientPaths clients_;
+  state::Counter counter_;
   state::Keeper monitor_keeper_;
   state::Keeper clients_keeper_;
+  state::Keeper counter_keeper_;
   std::shared_ptr<const codec::PathTemplates> templates_;
   std::string scratch_;
   bool failing_ = false;  // Logged once.

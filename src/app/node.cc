@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/counter_command.h"
 #include "app/kv_commands.h"
 #include "app/log.h"
 #include "app/queue_commands.h"
@@ -35,6 +36,7 @@ constexpr milliseconds kStopPatience{10'000};
 constexpr milliseconds kAlarmLook{1000};
 // The answer to commands that find no place among those that wait.
 constexpr const char* kBusyAnswer = R"({"error":"the consumer is busy"})";
+constexpr const char* kNonsenseAnswer = R"({"error":"the request makes no sense"})";
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -359,12 +361,13 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
   }
   if (command == "tail") return answer_tail(request, ticket);
   if (command == "kv.write") return answer_kv(request, ticket);
+  if (command == "counter") return answer_counter(text("operation"), ticket);
   return answer_jobs(command, text("name"));
 }
 
 std::optional<std::string> Node::answer_tail(std::string_view request, Ticket ticket) {
   std::optional<FollowHub::Rules> rules = parse_tail_request(request);
-  if (!rules) return R"({"error":"the request makes no sense"})";
+  if (!rules) return kNonsenseAnswer;
   std::unique_ptr<LineStream> lines = followers_.follow(*std::move(rules));
   if (!lines) {
     return fmt::format(R"({{"error":"{} others follow already"}})", FollowHub::kFollowersMax);
@@ -376,14 +379,29 @@ std::optional<std::string> Node::answer_tail(std::string_view request, Ticket ti
 // Answered when the consumer has written it: the control loop waits for nobody.
 std::optional<std::string> Node::answer_kv(std::string_view request, Ticket ticket) {
   std::optional<KvWrite> write = parse_kv_request(request, clock_.wall());
-  if (!write) return R"({"error":"the request makes no sense"})";
+  if (!write) return kNonsenseAnswer;
   const bool sent = recording_->write_kv(*std::move(write), [this, ticket](base::Status status) {
-    // Not sent: the asker's patience ends, and it knows that it does not know.
-    static_cast<void>(loop_->post(
-        [this, ticket, text = kv_answer(status)] { control_socket_->answer(ticket, text); }));
+    answer_later(ticket, kv_answer(status));
   });
   if (!sent) return kBusyAnswer;
   return std::nullopt;
+}
+
+std::optional<std::string> Node::answer_counter(const std::string& operation, Ticket ticket) {
+  const std::optional<CounterChange> change = parse_counter_change(operation);
+  if (!change) return kNonsenseAnswer;
+  const bool sent = recording_->count(*change, [this, ticket](const base::Result<int64_t>& value) {
+    answer_later(ticket, counter_answer(value));
+  });
+  if (!sent) return kBusyAnswer;
+  return std::nullopt;
+}
+
+// From any thread. Not sent: the asker's patience ends, and it knows that it does not know.
+void Node::answer_later(Ticket ticket, std::string text) {
+  static_cast<void>(loop_->post([this, ticket, text = std::move(text)]() mutable {
+    control_socket_->answer(ticket, std::move(text));
+  }));
 }
 
 std::string Node::answer_jobs(const std::string& command, const std::string& name) {

@@ -82,6 +82,8 @@ class Node {
   std::optional<std::string> answer(std::string_view request, Ticket ticket);
   std::optional<std::string> answer_tail(std::string_view request, Ticket ticket);
   std::optional<std::string> answer_kv(std::string_view request, Ticket ticket);
+  std::optional<std::string> answer_counter(const std::string& operation, Ticket ticket);
+  void answer_later(Ticket ticket, std::string text);
   std::string answer_jobs(const std::string& command, const std::string& name);
   std::vector<Alarm> alarms() const;
   void watch_alarms();

@@ -19,6 +19,9 @@ base::Error not_flushed(base::ErrorCode code) {
           "waiting until all events are derived"};
 }
 
+constexpr base::Error kClosed{base::ErrorCode::unavailable, base::Origin::storage,
+                              base::Retry::with_backoff, 0, "the database cannot be opened"};
+
 pipeline::ConsumerOptions consumer_options(const config::Stats& stats, uint64_t hash_seed) {
   pipeline::ConsumerOptions options;
   options.batch_events_max = stats.batch_events_max;
@@ -243,10 +246,14 @@ bool Recording::request_snapshot() {
   return consumer_thread_->post([this] { consumer_.request_snapshot(); });
 }
 
+bool Recording::count(CounterChange change, std::function<void(base::Result<int64_t>)> done) {
+  return consumer_thread_->post([this, change, done = std::move(done)] {
+    done(database_.is_open() ? live_state_.count(change) : base::Result<int64_t>{kClosed});
+  });
+}
+
 bool Recording::write_kv(KvWrite write, std::function<void(base::Status)> done) {
   return consumer_thread_->post([this, write = std::move(write), done = std::move(done)] {
-    constexpr base::Error kClosed{base::ErrorCode::unavailable, base::Origin::storage,
-                                  base::Retry::with_backoff, 0, "the database cannot be opened"};
     done(database_.is_open() ? app::write_kv(database_, clock_, write) : base::Status{kClosed});
   });
 }

@@ -83,6 +83,8 @@ class Recording final : public gateway::ClientIdentity {
   // Makes the change on the consumer's thread and then calls `done` there. False: too many wait,
   // and `done` is never called. Any thread.
   [[nodiscard]] bool write_kv(KvWrite write, std::function<void(base::Status)> done);
+  // Likewise: LiveState::count().
+  [[nodiscard]] bool count(CounterChange change, std::function<void(base::Result<int64_t>)> done);
 
   // The same, and waits for it, also for its turn where too many commands wait. Errors: cancelled;
   // timed_out, while the database fails; unavailable: its turn did not come. Any thread but the

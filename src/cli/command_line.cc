@@ -72,6 +72,19 @@ void add_kv_commands(CLI::App& app, CommandLine& line) {
   select(remove, line, Command::kv_delete);
 }
 
+void add_counter_command(CLI::App& app, CommandLine& line) {
+  CLI::App& counter = *app.add_subcommand("counter", "A number that scripts may share");
+  counter.add_option("operation", line.operation, "value, increment, decrement or reset")
+      ->check(CLI::IsMember({"value", "increment", "decrement", "reset"}))
+      ->capture_default_str();
+  add_data(counter, line);
+  add_json(counter, line);
+  counter.footer(
+      "Prints the number after the change. No two changes see the same one, and what was printed is"
+      "\ndurable. Exit codes: 0 done, 1 not: no server runs, or its database fails.");
+  select(counter, line, Command::counter);
+}
+
 void add_hours(CLI::App& command, CommandLine& line) {
   command.add_option("--hours", line.hours, "Of the last hours, the running one included")
       ->check(CLI::Range(1, 744))
@@ -277,6 +290,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
 
   add_flow_commands(app, line);
   add_kv_commands(app, line);
+  add_counter_command(app, line);
   add_stats_commands(app, line);
   add_jobs_commands(app, line);
   add_objects_commands(app, line);

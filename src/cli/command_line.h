@@ -34,6 +34,7 @@ enum class Command {
   queues_replay,
   queues_purge,
   audit,
+  counter,
 };
 
 struct CommandLine {
@@ -57,6 +58,7 @@ struct CommandLine {
   std::string to_date;              // sql, stats rebuild; empty: to the last day.
   bool from_archive = false;        // stats rebuild; always.
   bool check = false;               // stats rebuild: compare only.
+  std::string operation = "value";  // counter: value, increment, decrement, reset.
   bool json = false;
   std::optional<int> exit_code;  // Set: nothing to run, `message` says it all.
   std::string message;           // Help, version, or what is wrong with the arguments.

@@ -25,6 +25,9 @@ TEST(CommandLineTest, UnderstandsEveryCommand) {
   EXPECT_EQ(path.path, "/a/{id}");
   EXPECT_EQ(path.hours, 3U);
   EXPECT_EQ(parse({"kv", "delete", "k"}, "1").command, Command::kv_delete);
+  EXPECT_EQ(parse({"counter"}, "1").operation, "value");
+  EXPECT_EQ(parse({"counter", "increment"}, "1").command, Command::counter);
+  EXPECT_EQ(parse({"counter", "double"}, "1").exit_code, 2);
   EXPECT_EQ(parse({"config", "check", "f.toml"}, "1").command, Command::config_check);
   EXPECT_EQ(parse({"status"}, "1").command, Command::status);
   EXPECT_EQ(parse({"demo"}, "1").command, Command::demo);

@@ -3,6 +3,7 @@
 Goal: after an orderly restart the total and the peak are what they were, and go on from there.
 """
 
+import concurrent.futures
 import json
 import os
 import signal
@@ -55,6 +56,24 @@ class StateTest(unittest.TestCase):
         with self.weir.client() as client:
             for number in range(count):
                 self.assertEqual(client.ask(f"/users/{number + 1000}").status, 200)
+
+    def count(self, *operation):
+        run = subprocess.run([harness.WEIR, "counter", *operation, "--data", self.weir.data()],
+                             capture_output=True, text=True, timeout=60, check=False)
+        return int(run.stdout) if run.returncode == 0 else run.stderr
+
+    def test_no_two_changes_of_the_counter_print_the_same_and_none_is_lost_by_a_kill(self):
+        self.assertEqual(self.count(), 0)
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            printed = list(pool.map(lambda _: self.count("increment"), range(12)))
+        self.assertEqual(sorted(printed), list(range(1, 13)))
+        self.weir.start_again(signal.SIGKILL)
+        self.assertEqual(self.count(), 12)
+        self.assertEqual([self.count("decrement"), self.count("reset"), self.count("decrement")],
+                         [11, 0, -1])
+        self.weir.process.send_signal(signal.SIGTERM)
+        self.weir.process.wait(60)
+        self.assertIn("no server runs", self.count("increment"))
 
     def test_totals_and_peak_outlive_an_orderly_restart(self):
         self.ask(7)
