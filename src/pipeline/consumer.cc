@@ -65,7 +65,7 @@ Consumer::Step Consumer::step(Close close) {
   if (const base::Status kept = stats_.maintain(/*idle=*/false); !kept.ok()) {
     return stumble(kept.error());
   }
-  snapshot_if_due();
+  static_cast<void>(snapshot_if_due());  // The next step begins at once in any case.
   return {};
 }
 
@@ -269,9 +269,17 @@ base::Status Consumer::derive(Close close) {
   return {};
 }
 
-void Consumer::snapshot_if_due() {
+// Before the first one, the hours that are over are read one in a step: a million rows at once
+// would keep batches waiting for half a second. True: some are left, and the snapshot is still due.
+bool Consumer::snapshot_if_due() {
   const base::Monotonic now = clock_.monotonic();
-  if (!snapshot_schedule_.due(now, clock_.wall())) return;
+  if (!snapshot_schedule_.due(now, clock_.wall())) return false;
+  if (read_ahead_hour_) {
+    const int64_t first_hour = std::max(*read_ahead_hour_, first_snapshot_hour(clock_.wall()));
+    const auto next = stats_.read_ahead(first_hour);
+    if (next.ok()) read_ahead_hour_ = next.value();
+    if (next.ok() && read_ahead_hour_) return true;
+  }
   const base::Result<Snapshot> snapshot = publish_snapshot(stats_, kv_, clock_.wall());
   snapshot_schedule_.done(now, clock_.monotonic(), clock_.wall());
   report_damage();
@@ -280,12 +288,13 @@ void Consumer::snapshot_if_due() {
     ++report_.snapshot_failures;
     logger_.log(LogLevel::warning, "snapshot: {} ({})", snapshot.error().what.view(),
                 stats_.last_error());
-    return;
+    return false;
   }
-  if (snapshot.value().version == 0) return;
+  if (snapshot.value().version == 0) return false;
   ++report_.snapshots;
   logger_.mark(kSnapshotMark, "version {}, {} paths, {} ms", snapshot.value().version,
                snapshot.value().paths, rounded_up(clock_.monotonic() - now).count());
+  return false;
 }
 
 // A row that nobody writes any more is read again by every snapshot: one line an hour is enough.
@@ -318,7 +327,7 @@ Consumer::Step Consumer::idle() {
       return stumble(kept.error());
     }
   }
-  snapshot_if_due();
+  if (snapshot_if_due()) return {};
   bool drained = true;
   bool readable = true;
   for (const Source& source : sources_) {

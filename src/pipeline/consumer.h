@@ -198,7 +198,7 @@ class Consumer {
   base::Status purge_letters(std::span<const stats::StoredLetter> letters);
   base::Status merge_degraded();
   base::Status merge_side(const journal::DegradedSide& side);
-  void snapshot_if_due();
+  bool snapshot_if_due();
   void report_damage();
   Step idle();
 
@@ -217,6 +217,7 @@ class Consumer {
   BatchBuilder builder_;
   Intake intake_;
   SnapshotSchedule snapshot_schedule_;
+  std::optional<int64_t> read_ahead_hour_{0};  // Of the first snapshot; none: all is read.
   std::vector<EventSink*> sinks_;
 
   std::vector<Source> sources_;  // In step with the two below, which the builder reads.

@@ -249,6 +249,9 @@ class LyingStats final : public stats::Stats {
   base::Result<std::vector<stats::TopPath>> top_paths(int64_t first, size_t count) override {
     return real_.top_paths(first, count);
   }
+  base::Result<std::optional<int64_t>> read_ahead(int64_t first) override {
+    return real_.read_ahead(first);
+  }
   base::Result<std::vector<stats::StoredLetter>> dead_letters(int64_t after,
                                                               size_t count) override {
     return real_.dead_letters(after, count);

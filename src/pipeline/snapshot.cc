@@ -105,10 +105,14 @@ base::Result<Versions> stored_versions(kv::Kv& kv) {
 
 }  // namespace
 
+int64_t first_snapshot_hour(base::Wall now) {
+  return codec::unix_hour_of_ms(base::unix_ms(now)) - kSnapshotHours;
+}
+
 base::Result<Snapshot> publish_snapshot(stats::Stats& stats, kv::Kv& kv, base::Wall now) {
   const int64_t now_ms = base::unix_ms(now);
-  const int64_t first_hour = codec::unix_hour_of_ms(now_ms) - kSnapshotHours;
-  const std::vector<stats::TopPath> top = WEIR_TRY(stats.top_paths(first_hour, kSnapshotPaths));
+  const std::vector<stats::TopPath> top =
+      WEIR_TRY(stats.top_paths(first_snapshot_hour(now), kSnapshotPaths));
   if (top.empty()) return Snapshot{};
   const Versions versions = WEIR_TRY(stored_versions(kv));
   const uint64_t version = versions.newest + 1;

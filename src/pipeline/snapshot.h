@@ -25,6 +25,9 @@ struct Snapshot {
   size_t paths = 0;
 };
 
+// The first hour that a snapshot made `now` tells of.
+int64_t first_snapshot_hour(base::Wall now);
+
 // Reads the top paths of the last kSnapshotHours hours and publishes them.
 // Blocks for the store. Errors: those of Stats and Kv.
 base::Result<Snapshot> publish_snapshot(stats::Stats& stats, kv::Kv& kv, base::Wall now);

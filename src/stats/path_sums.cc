@@ -120,6 +120,35 @@ void PathSums::remember(Cursor& cursor) {
   hours_.emplace(cursor.hour(), *std::move(noted));
 }
 
+base::Result<PathSums::Cursor> PathSums::read_hour(int64_t hour, const Stamp& stamp,
+                                                   size_t bytes_max) {
+  Statement rows = WEIR_TRY(database_.prepare(
+      "SELECT path_id, requests, errors FROM hourly WHERE hour = ?1 ORDER BY path_id"));
+  rows.bind(1, hour);
+  return Cursor{std::move(rows), hour, stamp, bytes_max};
+}
+
+base::Result<std::optional<int64_t>> PathSums::read_ahead(int64_t first_hour, int64_t last_hour) {
+  const std::map<int64_t, Stamp> known = WEIR_TRY(stamps(first_hour, last_hour));
+  const auto unread = std::find_if(known.begin(), known.end(), [this](const auto& hour) {
+    const auto remembered = hours_.find(hour.first);
+    return remembered == hours_.end() || remembered->second.stamp != hour.second;
+  });
+  if (unread == known.end()) return std::optional<int64_t>{};
+  const auto& [hour, stamp] = *unread;
+  if (const auto outdated = hours_.find(hour); outdated != hours_.end()) {
+    bytes_ -= outdated->second.rows.size();
+    hours_.erase(outdated);
+  }
+  const auto left = static_cast<size_t>(std::distance(unread, known.end()));
+  Cursor cursor = WEIR_TRY(read_hour(hour, stamp, (options_.bytes_max - bytes_) / left));
+  do {
+    WEIR_TRY(cursor.next());
+  } while (cursor.row().path_id != Cursor::kEnd);
+  remember(cursor);
+  return std::optional{hour + 1};
+}
+
 // A merge over the hours sees all rows of one path together. The stamps are read before the rows,
 // so that a commit in between makes them too old, never too new.
 base::Status PathSums::for_each(int64_t first_hour, int64_t last_hour,
@@ -135,11 +164,8 @@ base::Status PathSums::for_each(int64_t first_hour, int64_t last_hour,
     if (const auto remembered = hours_.find(hour); remembered != hours_.end()) {
       cursors.emplace_back(remembered->second.rows);
     } else {
-      Statement rows = WEIR_TRY(database_.prepare(
-          "SELECT path_id, requests, errors FROM hourly WHERE hour = ?1 ORDER BY path_id"));
-      rows.bind(1, hour);
       // The newest hour is not over: what is noted of it would be thrown away.
-      cursors.emplace_back(std::move(rows), hour, stamp, hour < last_hour ? bytes_of_each : 0);
+      cursors.push_back(WEIR_TRY(read_hour(hour, stamp, hour < last_hour ? bytes_of_each : 0)));
     }
     WEIR_TRY(cursors.back().next());
   }

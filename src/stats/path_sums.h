@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <queue>
 #include <string>
 #include <string_view>
@@ -46,6 +47,11 @@ class PathSums {
   base::Status for_each(int64_t first_hour, int64_t last_hour,
                         const std::function<void(const PathSum&)>& each);
 
+  // Reads and remembers the first hour from `first_hour` to `last_hour` that is not remembered, so
+  // that for_each() takes less long at once: some 20 ms for 40,000 paths. Returns the hour to go on
+  // with; none: there is no such hour. Errors: those of sqlite/database.h.
+  base::Result<std::optional<int64_t>> read_ahead(int64_t first_hour, int64_t last_hour);
+
   // Of all that is remembered.
   size_t bytes() const { return bytes_; }
 
@@ -66,6 +72,7 @@ class PathSums {
 
   base::Result<std::map<int64_t, Stamp>> stamps(int64_t first_hour, int64_t last_hour);
   void forget_all_but(const std::map<int64_t, Stamp>& stamps);
+  base::Result<Cursor> read_hour(int64_t hour, const Stamp& stamp, size_t bytes_max);
   void remember(Cursor& cursor);
 
   sqlite::Database& database_;

@@ -69,6 +69,7 @@ TEST_F(PathSumsTest, SumsAreThoseOfTheRowsWhateverChangesBetweenTwoReadings) {
   PathSums remembering{database};
   PathSums crowded{database, {.bytes_max = 300}};
   PathSums forgetful{database, {.bytes_max = 0}};
+  PathSums ahead{database};
   int64_t first_hour = kFirstHour;
   for (int round = 0; round < 60; ++round) {
     for (uint64_t n = random.below(40); n > 0; --n) {
@@ -79,6 +80,8 @@ TEST_F(PathSumsTest, SumsAreThoseOfTheRowsWhateverChangesBetweenTwoReadings) {
     if (random.below(5) == 0) ++first_hour;
     const Sums sums = expected(first_hour);
     EXPECT_EQ(read(remembering, first_hour), sums) << "round " << round;
+    ASSERT_TRUE(ahead.read_ahead(first_hour, first_hour + kHours - 1).ok());
+    EXPECT_EQ(read(ahead, first_hour), sums) << "round " << round;
     EXPECT_EQ(read(crowded, first_hour), sums) << "round " << round;
     EXPECT_EQ(read(forgetful, first_hour), sums) << "round " << round;
     EXPECT_LE(crowded.bytes(), 300U);
@@ -95,6 +98,17 @@ TEST_F(PathSumsTest, HoursThatAreOverAreReadOnceAndTheLastOneEachTime) {
   // Behind the back of the totals: what nothing but damage does, and shows what is read again.
   execute("UPDATE hourly SET requests = requests + 100");
   EXPECT_EQ(read(sums), Sums{"1 115 1"});
+}
+
+TEST_F(PathSumsTest, WhatIsReadAheadHourByHourIsNotReadAgain) {
+  count(kFirstHour, 1, 10, 0);
+  count(kFirstHour + 3, 1, 20, 0);
+  PathSums sums{database};
+  EXPECT_EQ(sums.read_ahead(kFirstHour, kLastHour).value(), kFirstHour + 1);
+  EXPECT_EQ(sums.read_ahead(kFirstHour + 1, kLastHour).value(), kFirstHour + 4);
+  EXPECT_EQ(sums.read_ahead(kFirstHour + 4, kLastHour).value(), std::nullopt);
+  execute("UPDATE hourly SET requests = requests + 100");  // Behind the back of the totals.
+  EXPECT_EQ(read(sums), Sums{"1 30 0"});
 }
 
 TEST_F(PathSumsTest, AnHourIsReadAgainAfterARebuildSetOrRemovedARow) {

@@ -176,6 +176,10 @@ base::Result<std::vector<TopPath>> SqliteStats::top_paths(int64_t first_hour, si
   return top;
 }
 
+base::Result<std::optional<int64_t>> SqliteStats::read_ahead(int64_t first_hour) {
+  return path_sums_.read_ahead(first_hour, first_hour + kTopHours - 1);
+}
+
 base::Status SqliteStats::beat(const Heartbeat& heartbeat) {
   sqlite::Transaction transaction = WEIR_TRY(sqlite::Transaction::begin(database_));
   WEIR_TRY(write_heartbeat(heartbeat));

@@ -62,6 +62,7 @@ class SqliteStats final : public Stats, private DerivedSource {
   base::Result<uint64_t> dead_letter_count() override;
   base::Result<uint64_t> purge_letters(std::span<const int64_t> letter_ids) override;
   base::Result<std::vector<TopPath>> top_paths(int64_t first_hour, size_t count) override;
+  base::Result<std::optional<int64_t>> read_ahead(int64_t first_hour) override;
   base::Status maintain(bool idle) override;
 
   // The hours of `path` from `first_hour` on, kTopHours of them. Errors: as top_paths().

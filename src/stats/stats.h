@@ -246,6 +246,11 @@ class Stats {
   // future behind, which are none of the last ones.
   virtual base::Result<std::vector<TopPath>> top_paths(int64_t first_hour, size_t count) = 0;
 
+  // Reads part of what top_paths() will read from `first_hour` on, some 20 ms of work, so that the
+  // first call after a start does not take long at once. Returns the hour to go on with; none:
+  // nothing is left.
+  virtual base::Result<std::optional<int64_t>> read_ahead(int64_t first_hour) = 0;
+
   // Housekeeping between batches, at the store's own judgement: checkpoints. `idle` tells that
   // nothing waits. Blocks for the disk.
   virtual base::Status maintain(bool idle) = 0;
