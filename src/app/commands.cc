@@ -9,6 +9,7 @@
 #include "app/audit_command.h"
 #include "app/command_output.h"
 #include "app/compact_command.h"
+#include "app/config_commands.h"
 #include "app/control_socket.h"
 #include "app/counter_command.h"
 #include "app/demo.h"
@@ -18,14 +19,13 @@
 #include "app/operator_commands.h"
 #include "app/queue_commands.h"
 #include "app/rebuild_command.h"
-#include "app/recording.h"
 #include "app/reload.h"
+#include "app/recording.h"
 #include "app/smoke.h"
 #include "app/sql_command.h"
 #include "app/stats_commands.h"
 #include "app/status.h"
 #include "app/tail.h"
-#include "config/load.h"
 #include "kv/sqlite_kv.h"
 #include "os/clock.h"
 #include "sqlite/database.h"
@@ -84,30 +84,6 @@ int run_kv_get(const cli::CommandLine& line) {
   return 0;
 }
 
-int run_config_check(const cli::CommandLine& line) {
-  const config::LoadResult loaded = load_file(line.config_file, founding_environment());
-  if (line.json) {
-    Json problems = Json::array();
-    for (const config::Problem& problem : loaded.problems) {
-      problems.push_back({{"file", problem.file},
-                          {"line", problem.line},
-                          {"column", problem.column},
-                          {"key", problem.key},
-                          {"message", problem.message},
-                          {"allowed", problem.allowed}});
-    }
-    print_json({{"ok", loaded.ok()}, {"problems", problems}});
-  } else {
-    for (const config::Problem& problem : loaded.problems) {
-      print(config::to_string(problem) + "\n");
-    }
-    if (loaded.ok()) {
-      print(fmt::format("{}: good, {} routes\n", line.config_file, loaded.config.routes.size()));
-    }
-  }
-  return loaded.ok() ? 0 : 1;
-}
-
 int run_demo(ServeOptions options) {
   block_signals();
   const os::RealClock clock;
@@ -162,6 +138,10 @@ int run_command(const cli::CommandLine& line) {
       return run_kv_list(line);
     case cli::Command::config_check:
       return run_config_check(line);
+    case cli::Command::config_show:
+      return run_config_show(line);
+    case cli::Command::config_diff:
+      return run_config_diff(line);
     case cli::Command::stats_top:
       return run_stats_top(line);
     case cli::Command::smoke:

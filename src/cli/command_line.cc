@@ -304,6 +304,23 @@ void add_commands(CLI::App& app, CommandLine& line) {
   add_json(check, line);
   check.footer("Exit codes: 0 the file is good, 1 it is not.");
   select(check, line, Command::config_check);
+
+  CLI::App& show =
+      *config.add_subcommand("show", "Every key with its value in force, as TOML that can be used");
+  show.add_option("file", line.config_file, "Configuration file")->required();
+  add_json(show, line);
+  show.footer(
+      "Variables of the environment that serve would heed are in it.\n"
+      "Exit codes: 0 shown, 1 the file is not good.");
+  select(show, line, Command::config_show);
+
+  CLI::App& diff =
+      *config.add_subcommand("diff", "What a reload from one file to another would change");
+  diff.add_option("before", line.config_file, "The one in force")->required();
+  diff.add_option("after", line.config_file_after, "The one to come")->required();
+  add_json(diff, line);
+  diff.footer("Exit codes: 0 nothing differs, 1 something does, 2 one of them is not good.");
+  select(diff, line, Command::config_diff);
 }
 
 }  // namespace

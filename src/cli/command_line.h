@@ -17,6 +17,8 @@ enum class Command {
   kv_delete,
   kv_list,
   config_check,
+  config_show,
+  config_diff,
   stats_top,
   stats_path,
   smoke,
@@ -39,7 +41,8 @@ enum class Command {
 
 struct CommandLine {
   Command command = Command::serve;
-  std::string config_file;          // serve, config check; empty: none given.
+  std::string config_file;          // serve, config; empty: none given.
+  std::string config_file_after;    // config diff
   std::string data_dir = "./data";  // Every command that looks at a node.
   std::string statement;            // sql
   std::string key;                  // kv, objects; lists: a prefix; objects compact: a date.

@@ -29,6 +29,10 @@ TEST(CommandLineTest, UnderstandsEveryCommand) {
   EXPECT_EQ(parse({"counter", "increment"}, "1").command, Command::counter);
   EXPECT_EQ(parse({"counter", "double"}, "1").exit_code, 2);
   EXPECT_EQ(parse({"config", "check", "f.toml"}, "1").command, Command::config_check);
+  EXPECT_EQ(parse({"config", "show", "f.toml"}, "1").command, Command::config_show);
+  const auto diff = parse({"config", "diff", "a.toml", "b.toml"}, "1");
+  EXPECT_EQ(diff.command, Command::config_diff);
+  EXPECT_EQ(diff.config_file + diff.config_file_after, "a.tomlb.toml");
   EXPECT_EQ(parse({"status"}, "1").command, Command::status);
   EXPECT_EQ(parse({"demo"}, "1").command, Command::demo);
 }
