@@ -10,6 +10,7 @@
 #include "app/recording.h"
 #include "base/assert.h"
 #include "codec/iso_time.h"
+#include "config/resolve.h"
 #include "jobs/timetable.h"
 #include "kv/sqlite_kv.h"
 #include "pipeline/adjust_archiver.h"
@@ -144,9 +145,11 @@ base::Status Housekeeping::write_kv(const std::function<base::Status(kv::Kv&)>& 
 // Rules for cache and geography do not exist, so no path has any.
 void Housekeeping::apply(const config::Config& config) {
   const auto limited =
-      std::count_if(config.routes.begin(), config.routes.end(), [](const config::Route& route) {
-        return std::any_of(route.rate_limits.begin(), route.rate_limits.end(),
-                           [](const config::RateLimit& limit) { return limit.enabled; });
+      std::count_if(config.routes.begin(), config.routes.end(), [&](const config::Route& route) {
+        const auto limits = config::resolve_rate_limits(config, route, nullptr).limits;
+        return std::any_of(
+            limits.begin(), limits.end(),
+            [](const config::EffectiveRateLimit& limit) { return limit.value.enabled; });
       });
   const base::MutexLock lock{mutex_};
   configured_ = {.paths = config.routes.size(), .with_rate_limit = static_cast<uint64_t>(limited)};

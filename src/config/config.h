@@ -17,6 +17,7 @@
 
 #include "codec/path_template.h"
 #include "config/ip_rule.h"
+#include "config/path_rule.h"
 #include "config/rate_limit.h"
 
 namespace weir::config {
@@ -135,8 +136,9 @@ struct Route {
   bool proxy_headers = false;  // The founding system's x-proxy-* response headers.
   Redirect redirect;
   Cors cors;
-  // A request needs room in each that is enforced; then all are charged, else none.
-  std::vector<RateLimit> rate_limits;
+  // A request needs room in each that is enforced; then all are charged, else none. Empty: the
+  // route says nothing about it (resolve.h).
+  std::vector<RateLimitFields> rate_limit;
   uint64_t body_max_bytes = 100ULL * 1024 * 1024;
   std::vector<std::string> upgrade;  // Only "websocket".
   BuiltIn built_in = BuiltIn::none;  // Never from a configuration: see gateway/endpoint_table.h.
@@ -217,6 +219,12 @@ inline constexpr std::array<std::string_view, 10> kJobNames{
 inline constexpr std::string_view kSmokePath = "/__weir/smoke";
 inline constexpr std::string_view kSmokeRouteId = "__smoke";
 
+// What holds for every route that does not say otherwise (resolve.h).
+struct Global {
+  std::vector<RateLimitFields> rate_limit;
+  bool operator==(const Global&) const = default;
+};
+
 struct Config {
   Server server;
   std::vector<Listener> traffic{{.address = "0.0.0.0:8787"}};
@@ -234,7 +242,10 @@ struct Config {
   bool smoke = false;                      // Whether kSmokePath is answered.
   std::vector<std::string> jobs_disabled;  // Of kJobNames: run by hand only.
   std::vector<IpRule> ip_rules;            // For every route, and where none matches.
+  Global global;
+  std::vector<PathRule> path_rules;
   std::vector<Route> routes;
+  RateLimit rate_limit_default;             // DEFAULT_RATE_LIMIT and DEFAULT_RATE_WINDOW.
   std::map<std::string, std::string> vars;  // [vars]
   std::vector<std::string> without_effect;  // Names accepted but meaningless here, for `status`.
   bool operator==(const Config&) const = default;

@@ -29,10 +29,11 @@ Config loaded(const char* path) {
   return std::move(result.config);
 }
 
-// The defaults, with the least that an IP rule and a route need.
+// The defaults, with the least that an IP rule, a path rule and a route need.
 Config reference() {
   Config config;
   config.ip_rules = {{.match = {"192.0.2.0/24"}, .action = IpAction::block}};
+  config.path_rules = {{.id = "example", .pattern = "/example/search/*"}};
   Route& route = config.routes.emplace_back();
   route.id = "example";
   route.pattern = "/example/*";
@@ -40,11 +41,14 @@ Config reference() {
   return config;
 }
 
-// "routes.example.timeouts.connect" as `prefix` + "timeouts.connect". An IP rule stands in the file
-// as it is named.
-std::string route_key(const std::string& key, const std::string& prefix) {
-  constexpr std::string_view kRoute = "routes.example.";
-  return key.starts_with(kRoute) ? prefix + key.substr(kRoute.size()) : key;
+// "routes.example.timeouts.connect" as "routes[0].timeouts.connect", with `index` "[0]". An IP rule
+// stands in the file as it is named.
+std::string indexed_key(const std::string& key, const std::string& index) {
+  for (const std::string list : {"routes", "path_rules"}) {
+    const std::string named = list + ".example.";
+    if (key.starts_with(named)) return list + index + "." + key.substr(named.size());
+  }
+  return key;
 }
 
 TEST(ExamplesTest, FirstConfigurationLoads) {
@@ -60,7 +64,7 @@ TEST(ExamplesTest, FullConfigurationHasEveryKey) {
   ASSERT_TRUE(std::holds_alternative<internal::Value>(document));
   const internal::Decoded decoded = internal::decode(std::get<internal::Value>(document));
   for (const Setting& setting : settings(reference())) {
-    EXPECT_TRUE(decoded.places.contains(route_key(setting.key, "routes[0]."))) << setting.key;
+    EXPECT_TRUE(decoded.places.contains(indexed_key(setting.key, "[0]"))) << setting.key;
   }
 }
 
@@ -85,14 +89,15 @@ TEST(ExamplesTest, DocumentationHasEveryKeyWithItsDefaultAndWhetherItNeedsAResta
     if (!key.starts_with(" `") || key.find('.') == std::string::npos) continue;
     rows[key.substr(2, key.size() - 4)] = {value, restart == " yes "};
   }
-  const std::set<std::string> required{"routes.id", "routes.pattern", "routes.upstreams",
-                                       "ip_rules.match", "ip_rules.action"};
+  const std::set<std::string> required{"routes.id",         "routes.pattern",  "routes.upstreams",
+                                       "ip_rules.match",    "ip_rules.action", "path_rules.id",
+                                       "path_rules.pattern"};
   size_t count = 0;
   for (const Setting& setting : settings(reference())) {
     constexpr std::string_view kRule = "ip_rules[0].";
     const std::string key = setting.key.starts_with(kRule)
                                 ? "ip_rules." + setting.key.substr(kRule.size())
-                                : route_key(setting.key, "routes.");
+                                : indexed_key(setting.key, "");
     ASSERT_TRUE(rows.contains(key)) << key;
     EXPECT_EQ(rows[key].value, required.contains(key) ? " required " : " `" + setting.value + "` ")
         << key;

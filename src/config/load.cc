@@ -56,8 +56,7 @@ class Variables {
     traffic_threshold();
     detail();
     without_effect("USE_ANALYTICS_ENGINE", "everything is in SQL here");
-    without_effect("DEFAULT_RATE_LIMIT", "arrives with rate limits");
-    without_effect("DEFAULT_RATE_WINDOW", "arrives with rate limits");
+    rate_limit();
     without_effect("DEFAULT_CACHE_VERSION", "arrives with the cache");
     unknown();
   }
@@ -106,17 +105,30 @@ class Variables {
     decoded_.config.stats.sampling_rate = rate;
   }
 
-  void traffic_threshold() {
-    const std::string name = "TRAFFIC_THRESHOLD";
+  // A whole number from 1 to `max`; none: it is not set, or it is none, and that was said.
+  std::optional<uint64_t> number(const std::string& name, uint64_t max) {
     const std::string* text = find(name);
-    if (text == nullptr) return;
-    uint64_t threshold = 0;
+    if (text == nullptr) return std::nullopt;
+    uint64_t value = 0;
     const char* end = text->data() + text->size();
-    const auto [stopped, error] = std::from_chars(text->data(), end, threshold);
-    if (error != std::errc{} || stopped != end || threshold < 1 || threshold > 1'000'000'000'000) {
-      return problem(name, "cannot be " + in_quotes(*text), "1 to 1000000000000");
-    }
-    decoded_.config.stats.traffic_threshold = threshold;
+    const auto [stopped, error] = std::from_chars(text->data(), end, value);
+    if (error == std::errc{} && stopped == end && value >= 1 && value <= max) return value;
+    problem(name, "cannot be " + in_quotes(*text), fmt::format("1 to {}", max));
+    return std::nullopt;
+  }
+
+  void traffic_threshold() {
+    const auto threshold = number("TRAFFIC_THRESHOLD", 1'000'000'000'000);
+    if (threshold) decoded_.config.stats.traffic_threshold = *threshold;
+  }
+
+  // Of limits that do not say how much, or in what time.
+  void rate_limit() {
+    RateLimit& otherwise = decoded_.config.rate_limit_default;
+    const auto limit = number("DEFAULT_RATE_LIMIT", 1'000'000'000);
+    if (limit) otherwise.limit = static_cast<uint32_t>(*limit);
+    const auto window_s = number("DEFAULT_RATE_WINDOW", 31 * 86'400);
+    if (window_s) otherwise.window = std::chrono::seconds{*window_s};
   }
 
   void detail() {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "config/render.h"
+#include "config/resolve.h"
 #include "config/validate.h"
 
 namespace weir::config {
@@ -197,8 +198,8 @@ per = "route"
   EXPECT_EQ(route.request_headers.add, (Pairs{{"C", "x"}, {"C", "y"}, {"D", "z"}}));
   EXPECT_TRUE(route.cors.enabled) << "the table switches it on";
   EXPECT_EQ(route.cors.max_age, std::chrono::seconds{5});
-  EXPECT_EQ(route.rate_limits,
-            (std::vector<RateLimit>{
+  EXPECT_EQ(route.rate_limit,
+            (std::vector<RateLimitFields>{
                 {.limit = 7, .window = std::chrono::seconds{90}, .per = LimitPer::route}}));
 }
 
@@ -209,14 +210,15 @@ TEST(LoadTest, ARouteHasSeveralRateLimitsInAnArray) {
   {enabled = false, ipv6_prefix_bits = 48},
 ])";
   const Config config = loaded(text);
-  const std::vector<RateLimit>& limits = config.routes[0].rate_limits;
-  EXPECT_EQ(limits, (std::vector<RateLimit>{
-                        {.limit = 10, .window = std::chrono::seconds{1}},
-                        {.enforce = false, .per = LimitPer::header, .header = "X-API-Key"},
-                        {.enabled = false, .ipv6_prefix_bits = 48}}));
+  EXPECT_EQ(config.routes[0].rate_limit,
+            (std::vector<RateLimitFields>{
+                {.limit = 10, .window = std::chrono::seconds{1}},
+                {.enforce = false, .per = LimitPer::header, .header = "X-API-Key"},
+                {.enabled = false, .ipv6_prefix_bits = 48}}));
   std::vector<std::string> ids;
-  for (const RateLimit& limit : limits)
-    ids.push_back(rate_limit_id(limit));
+  for (const EffectiveRateLimit& limit :
+       resolve_rate_limits(config, config.routes[0], nullptr).limits)
+    ids.push_back(rate_limit_id(limit.value));
   EXPECT_EQ(ids,
             (std::vector<std::string>{"1s/client/64", "60s/header/x-api-key", "60s/client/48"}));
   EXPECT_EQ(loaded(to_toml(config)), config);
@@ -331,16 +333,59 @@ TEST(VariablesTest, TrafficThresholdOverridesTheFile) {
 }
 
 TEST(VariablesTest, ThoseWithoutEffectAreNamedWithTheReason) {
-  const Config config = loaded("[vars]\nDEFAULT_RATE_LIMIT = \"60\"\nENVIRONMENT = \"dev\"\n",
-                               {{"USE_ANALYTICS_ENGINE", "false"},
-                                {"DEFAULT_RATE_WINDOW", "60"},
-                                {"DEFAULT_CACHE_VERSION", "1"}});
+  const Config config = loaded("[vars]\nENVIRONMENT = \"dev\"\n",
+                               {{"USE_ANALYTICS_ENGINE", "false"}, {"DEFAULT_CACHE_VERSION", "1"}});
   EXPECT_EQ(config.without_effect,
             (std::vector<std::string>{"USE_ANALYTICS_ENGINE: everything is in SQL here",
-                                      "DEFAULT_RATE_LIMIT: arrives with rate limits",
-                                      "DEFAULT_RATE_WINDOW: arrives with rate limits",
                                       "DEFAULT_CACHE_VERSION: arrives with the cache",
                                       "ENVIRONMENT: no variable of this name"}));
+}
+
+TEST(VariablesTest, RateLimitAndWindowAreThoseOfLimitsThatSayNone) {
+  const Config config = loaded("[vars]\nDEFAULT_RATE_LIMIT = \"70\"\n" + std::string{kRoute} +
+                                   "rate_limit = {per = \"route\"}\n",
+                               {{"DEFAULT_RATE_WINDOW", "9"}});
+  const EffectiveRateLimits limits = resolve_rate_limits(config, config.routes[0], nullptr);
+  ASSERT_EQ(limits.limits.size(), 1U);
+  EXPECT_EQ(limits.limits[0].value,
+            (RateLimit{.limit = 70, .window = std::chrono::seconds{9}, .per = LimitPer::route}));
+  EXPECT_EQ(config.without_effect, std::vector<std::string>{});
+  for (const char* const wrong : {"0", "1000000001", "many", "1.5"}) {
+    EXPECT_EQ(load("", "f", {{"DEFAULT_RATE_LIMIT", wrong}}).problems.size(), 1U) << wrong;
+  }
+}
+
+TEST(LoadTest, APathRuleKeepsWhatItSays) {
+  const Config config = loaded(std::string{kRoute} + R"(
+[global]
+rate_limit = {limit = 9}
+[[path_rules]]
+id = "search"
+pattern = "/x/search/*"
+route = "kv"
+methods = ["GET"]
+rate_limit = [{limit = 3}, {enabled = false, window = 1}]
+[[path_rules]]
+id = "rest"
+enabled = false
+pattern = "/**"
+)");
+  EXPECT_EQ(config.global.rate_limit, (std::vector<RateLimitFields>{{.limit = 9}}));
+  ASSERT_EQ(config.path_rules.size(), 2U);
+  EXPECT_EQ(config.path_rules[0],
+            (PathRule{.id = "search",
+                      .pattern = "/x/search/*",
+                      .route = "kv",
+                      .methods = {"GET"},
+                      .rate_limit = {{.limit = 3},
+                                     {.enabled = false, .window = std::chrono::seconds{1}}}}));
+  EXPECT_FALSE(config.path_rules[1].enabled);
+  EXPECT_EQ(loaded(to_toml(config)), config);
+  Config changed = config;
+  changed.path_rules[0].rate_limit[0].limit = 4;
+  changed.path_rules.pop_back();
+  EXPECT_EQ(changed_keys(config, changed),
+            (std::vector<std::string>{"path_rules.search.rate_limit", "path_rules.rest"}));
 }
 
 TEST(LoadLimitsTest, FileOfEightMebibytes) {

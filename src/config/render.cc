@@ -38,11 +38,11 @@ std::string toml_texts(const std::vector<std::string>& texts) {
   return out + "]";
 }
 
-enum class Of : uint8_t { section, ip_rule, route };
+enum class Of : uint8_t { section, ip_rule, path_rule, route };
 
 // A setting and where it stands in a file.
 struct Line {
-  std::string section;  // "server", a route's id, or an IP rule's index.
+  std::string section;  // "server", the id of a route or path rule, or an IP rule's index.
   std::string name;     // Within the section: "timeouts.connect".
   std::string value;
   Of of;
@@ -139,9 +139,9 @@ class Renderer {
     add(key, "[" + out + "]");
   }
 
-  void rate_limits(std::string_view key, const std::vector<RateLimit>& limits) {
+  void rate_limits(std::string_view key, const std::vector<RateLimitFields>& limits) {
     std::string out;
-    for (const RateLimit& limit : limits) {
+    for (const RateLimitFields& limit : limits) {
       Renderer one{false};
       internal::describe_rate_limit(one, limit);
       std::string members;
@@ -152,7 +152,12 @@ class Renderer {
     add(key, "[" + out + "]");
   }
 
-  void path_rules(std::string_view key, const std::vector<codec::PathRule>& rules) {
+  template <typename Value, typename Describe>
+  void maybe(std::string_view /*key*/, const std::optional<Value>& value, Describe describe_value) {
+    if (value) describe_value(*value);
+  }
+
+  void path_templates(std::string_view key, const std::vector<codec::PathRule>& rules) {
     std::string out;
     for (const codec::PathRule& rule : rules) {
       out += fmt::format("{}{{pattern = {}, replace = {}}}", out.empty() ? "" : ", ",
@@ -199,19 +204,29 @@ class Renderer {
     of_ = Of::section;
   }
 
+  void path_rules(std::string_view /*key*/, const std::vector<PathRule>& rules) {
+    named(Of::path_rule, rules,
+          [this](const PathRule& rule) { internal::describe_path_rule(*this, rule); });
+  }
   void routes(std::string_view /*key*/, const std::vector<Route>& routes) {
-    of_ = Of::route;
-    for (const Route& route : routes) {
-      section_ = route.id;
-      internal::describe_route(*this, route);
-    }
-    section_.clear();
-    of_ = Of::section;
+    named(Of::route, routes,
+          [this](const Route& route) { internal::describe_route(*this, route); });
   }
 
   std::vector<Line> take() { return std::move(lines_); }
 
  private:
+  template <typename Member, typename Describe>
+  void named(Of of, const std::vector<Member>& members, Describe describe_one) {
+    of_ = of;
+    for (const Member& member : members) {
+      section_ = member.id;
+      describe_one(member);
+    }
+    section_.clear();
+    of_ = Of::section;
+  }
+
   void add(std::string_view key, std::string value) {
     lines_.push_back({section_, prefix_ + std::string{key}, std::move(value), of_, restart_});
   }
@@ -230,23 +245,44 @@ std::vector<Line> render(const Config& config, bool with_ip_rules = true) {
   return renderer.take();
 }
 
-std::string key_of(const Line& line) {
-  if (line.of == Of::ip_rule) return fmt::format("ip_rules[{}].{}", line.section, line.name);
-  return fmt::format("{}{}.{}", line.of == Of::route ? "routes." : "", line.section, line.name);
+// "routes." or "path_rules."; empty: a section's lines stand for themselves.
+std::string_view prefix_of(Of of) {
+  switch (of) {
+    case Of::path_rule:
+      return "path_rules.";
+    case Of::route:
+      return "routes.";
+    case Of::section:
+    case Of::ip_rule:
+      break;
+  }
+  return {};
 }
 
-std::set<std::string_view> route_ids(const Config& config) {
-  std::set<std::string_view> ids;
-  for (const Route& route : config.routes)
-    ids.insert(route.id);
-  return ids;
+std::string key_of(const Line& line) {
+  if (line.of == Of::ip_rule) return fmt::format("ip_rules[{}].{}", line.section, line.name);
+  return fmt::format("{}{}.{}", prefix_of(line.of), line.section, line.name);
+}
+
+// Whose lines come and go together; empty: none.
+std::string member_of(const Line& line) {
+  const std::string_view prefix = prefix_of(line.of);
+  return prefix.empty() ? std::string{} : std::string{prefix} + line.section;
+}
+
+std::set<std::string> members_of(const std::vector<Line>& lines) {
+  std::set<std::string> members;
+  for (const Line& line : lines)
+    members.insert(member_of(line));
+  return members;
 }
 
 // The settings that differ, without their values.
 std::vector<Setting> changed(const Config& before, const Config& after) {
-  const std::set<std::string_view> ids_before = route_ids(before);
-  const std::set<std::string_view> ids_after = route_ids(after);
   const std::vector<Line> lines_before = render(before, false);
+  const std::vector<Line> lines_after = render(after, false);
+  const std::set<std::string> members_before = members_of(lines_before);
+  const std::set<std::string> members_after = members_of(lines_after);
   std::map<std::string, std::string_view> values_before;
   for (const Line& line : lines_before)
     values_before.emplace(key_of(line), line.value);
@@ -258,9 +294,9 @@ std::vector<Setting> changed(const Config& before, const Config& after) {
   // IP rules have no names: with one more in front, every other one would differ. And there may be
   // a hundred thousand.
   if (before.ip_rules != after.ip_rules) add("ip_rules", false);
-  for (const Line& line : render(after, false)) {
-    if (line.of == Of::route && !ids_before.contains(line.section)) {
-      add("routes." + line.section, false);
+  for (const Line& line : lines_after) {
+    if (!members_before.contains(member_of(line))) {
+      add(member_of(line), false);
       continue;
     }
     const auto found = values_before.find(key_of(line));
@@ -269,8 +305,8 @@ std::vector<Setting> changed(const Config& before, const Config& after) {
     if (found != values_before.end()) values_before.erase(found);
   }
   for (const Line& line : lines_before) {  // What is left has no counterpart.
-    if (line.of == Of::route && !ids_after.contains(line.section)) {
-      add("routes." + line.section, false);
+    if (!members_after.contains(member_of(line))) {
+      add(member_of(line), false);
     } else if (values_before.contains(key_of(line))) {
       add(key_of(line), line.restart);
     }
@@ -295,6 +331,8 @@ std::string to_toml(const Config& config) {
   for (const Line& line : render(config)) {
     if (line.of == Of::route && line.name == "id") {
       out += "\n[[routes]]\n";
+    } else if (line.of == Of::path_rule && line.name == "id") {
+      out += "\n[[path_rules]]\n";
     } else if (line.of == Of::ip_rule && line.name == "match") {
       out += "\n[[ip_rules]]\n";
     } else if (line.of == Of::section && line.section != section) {

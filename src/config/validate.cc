@@ -39,7 +39,11 @@ class RangeCheck {
   void vars(std::string_view /*key*/, const T& /*value*/) {}
   template <typename T>
   void listeners(std::string_view /*key*/, const T& /*value*/) {}
-  void path_rules(std::string_view /*key*/, const std::vector<codec::PathRule>& /*value*/) {}
+  void path_templates(std::string_view /*key*/, const std::vector<codec::PathRule>& /*value*/) {}
+  template <typename Value, typename Describe>
+  void maybe(std::string_view /*key*/, const std::optional<Value>& value, Describe describe_value) {
+    if (value) describe_value(*value);
+  }
   template <typename T>
   void time(std::string_view /*key*/, const T& /*value*/) {}
   void host(std::string_view /*key*/, HostMode /*mode*/, const std::string& /*literal*/) {}
@@ -90,7 +94,7 @@ class RangeCheck {
     }
   }
 
-  void rate_limits(std::string_view key, const std::vector<RateLimit>& limits) {
+  void rate_limits(std::string_view key, const std::vector<RateLimitFields>& limits) {
     for (size_t index = 0; index < limits.size(); ++index) {
       table(rate_limit_key(key, index, limits.size()),
             [&] { describe_rate_limit(*this, limits[index]); });
@@ -100,6 +104,12 @@ class RangeCheck {
   void ip_rules(std::string_view key, const std::vector<IpRule>& rules) {
     for (size_t index = 0; index < rules.size(); ++index) {
       table(fmt::format("{}[{}]", key, index), [&] { describe_ip_rule(*this, rules[index]); });
+    }
+  }
+
+  void path_rules(std::string_view key, const std::vector<PathRule>& rules) {
+    for (size_t index = 0; index < rules.size(); ++index) {
+      table(fmt::format("{}[{}]", key, index), [&] { describe_path_rule(*this, rules[index]); });
     }
   }
 
@@ -230,7 +240,7 @@ void check_jobs(const Config& config, Findings& findings) {
   }
 }
 
-void check_path_rules(const Stats& stats, Findings& findings) {
+void check_path_templates(const Stats& stats, Findings& findings) {
   if (stats.path_rules.size() > codec::kPathRulesMax) {
     findings.add("stats.path_rules", fmt::format("has {} rules", stats.path_rules.size()),
                  fmt::format("at most {}", codec::kPathRulesMax));
@@ -257,7 +267,7 @@ void check_routes(const Config& config, Findings& findings) {
   for (size_t index = 0; index < config.routes.size(); ++index) {
     const Route& route = config.routes[index];
     const std::string key = fmt::format("routes[{}]", index);
-    check_route(route, key, findings);
+    check_route(config, route, key, findings);
     if (route.id.empty()) continue;
     const auto [other, is_new] = ids.emplace(route.id, index);
     if (!is_new) {
@@ -278,10 +288,11 @@ std::vector<Problem> validate(const Config& config) {
   internal::describe(ranges, config);
   internal::check_listeners(config, findings);
   internal::check_sections(config, findings);
-  internal::check_path_rules(config.stats, findings);
+  internal::check_path_templates(config.stats, findings);
   internal::check_jobs(config, findings);
   internal::check_ip_rules(config.ip_rules, findings);
   internal::check_routes(config, findings);
+  internal::check_path_rules(config, findings);
   return findings.take();
 }
 

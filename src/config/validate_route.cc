@@ -18,7 +18,6 @@ namespace {
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-constexpr size_t kHeaderNameBytesMax = 256;
 constexpr size_t kHeaderValueBytesMax = 4096;
 constexpr size_t kUpstreamPathBytesMax = 1024;
 
@@ -50,16 +49,15 @@ class RouteCheck {
       add(".id", route_.id.empty() ? "is missing" : in_quotes(route_.id) + " is not an id",
           kIdAllowed);
     }
-    check_pattern();
+    check_pattern(route_.pattern, key_ + ".pattern", findings_);
     check_hosts();
-    check_methods(".methods", route_.methods);
+    check_methods(route_.methods, key_ + ".methods", findings_);
     check_match_headers();
     check_target();
     check_rewriting();
     check_header_rules(".request_headers", route_.request_headers);
     check_header_rules(".response_headers", route_.response_headers);
     check_cors();
-    check_rate_limits();
     check_health();
     for (size_t index = 0; index < route_.upgrade.size(); ++index) {
       if (route_.upgrade[index] == "websocket") continue;
@@ -73,21 +71,8 @@ class RouteCheck {
     findings_.add(key_ + std::string{key}, std::move(message), allowed);
   }
 
-  // False, with a finding, when a list is too long.
   bool check_count(std::string_view key, size_t count, size_t max) {
-    if (count <= max) return true;
-    add(key, fmt::format("has {} entries", count), fmt::format("at most {}", max));
-    return false;
-  }
-
-  void check_pattern() {
-    constexpr std::string_view kAllowed =
-        R"("/kv/*" (all below /kv/), "/v1/*/items" (one segment), "/**" (everything), "/exact")";
-    if (route_.pattern.empty()) return add(".pattern", "is missing", kAllowed);
-    const auto parsed = parse_pattern(route_.pattern);
-    if (parsed.ok()) return;
-    add(".pattern", fmt::format("{} has {}", in_quotes(route_.pattern), parsed.error().what.view()),
-        kAllowed);
+    return internal::check_count(key_ + std::string{key}, count, max, findings_);
   }
 
   void check_hosts() {
@@ -112,27 +97,6 @@ class RouteCheck {
       return inner.find(':') != std::string_view::npos && parse_ip(inner).has_value();
     }
     return is_host_name(host);
-  }
-
-  void check_methods(std::string_view list, const std::vector<std::string>& methods) {
-    if (!check_count(list, methods.size(), kRulesPerRouteMax)) return;
-    constexpr std::string_view kAllowed = R"(methods as they are sent: "GET", "POST", ...)";
-    std::set<std::string_view> seen;
-    for (size_t index = 0; index < methods.size(); ++index) {
-      const std::string& method = methods[index];
-      const std::string key = fmt::format("{}[{}]", list, index);
-      const bool has_lower =
-          std::any_of(method.begin(), method.end(), [](char c) { return c >= 'a' && c <= 'z'; });
-      if (!is_token(method) || method.size() > 32) {
-        add(key, in_quotes(method) + " is not a method", kAllowed);
-      } else if (has_lower) {
-        add(key, in_quotes(method) + " is not in upper case", kAllowed);
-      } else if (method == "CONNECT" || method == "TRACE") {
-        add(key, method + " is always answered with 405", kAllowed);
-      } else if (!seen.insert(method).second) {
-        add(key, in_quotes(method) + " is there twice", "each method once");
-      }
-    }
   }
 
   void check_match_headers() {
@@ -283,48 +247,13 @@ class RouteCheck {
         add(key, in_quotes(origin) + " is not an origin", kAllowed);
       }
     }
-    check_methods(".cors.methods", cors.methods);
+    check_methods(cors.methods, key_ + ".cors.methods", findings_);
     if (!check_count(".cors.headers", cors.headers.size(), kRulesPerRouteMax)) return;
     for (size_t index = 0; index < cors.headers.size(); ++index) {
       if (is_token(cors.headers[index])) continue;
       add(fmt::format(".cors.headers[{}]", index),
           in_quotes(cors.headers[index]) + " is not a header name",
           "letters, digits and !#$%&'*+-.^_`|~");
-    }
-  }
-
-  void check_rate_limits() {
-    const std::vector<RateLimit>& limits = route_.rate_limits;
-    if (limits.size() > kRateLimitsPerRouteMax) {
-      return add(".rate_limit", fmt::format("has {} limits", limits.size()),
-                 fmt::format("at most {}", kRateLimitsPerRouteMax));
-    }
-    const bool has_clients = std::any_of(limits.begin(), limits.end(), [](const RateLimit& limit) {
-      return limit.enabled && limit.enforce && limit.per == LimitPer::client;
-    });
-    std::set<std::string> seen;
-    for (size_t index = 0; index < limits.size(); ++index) {
-      const RateLimit& limit = limits[index];
-      const std::string key = "." + rate_limit_key("rate_limit", index, limits.size());
-      if (limit.per == LimitPer::header) {
-        if (!is_token(limit.header) || limit.header.size() > kHeaderNameBytesMax) {
-          add(key + ".header",
-              limit.header.empty() ? "is missing"
-                                   : in_quotes(limit.header) + " is not a header name",
-              "letters, digits and !#$%&'*+-.^_`|~");
-        }
-        // Whoever asks can write into a header what he likes, a new value each time.
-        if (limit.enabled && !has_clients) {
-          add(key, "has nothing beside it that holds for whoever changes the header",
-              "together with a limit per = \"client\"");
-        }
-      } else if (!limit.header.empty()) {
-        add(key + ".header", "has no meaning here", "only with per = \"header\"");
-      }
-      if (!seen.insert(rate_limit_id(limit)).second) {
-        add(key, "counts the same as another limit of the route",
-            "limits that differ in per, window, header or ipv6_prefix_bits");
-      }
     }
   }
 
@@ -364,6 +293,44 @@ bool is_id(std::string_view text) {
          });
 }
 
+bool check_count(const std::string& key, size_t count, size_t max, Findings& findings) {
+  if (count <= max) return true;
+  findings.add(key, fmt::format("has {} entries", count), fmt::format("at most {}", max));
+  return false;
+}
+
+void check_pattern(std::string_view pattern, const std::string& key, Findings& findings) {
+  constexpr std::string_view kAllowed =
+      R"("/kv/*" (all below /kv/), "/v1/*/items" (one segment), "/**" (everything), "/exact")";
+  if (pattern.empty()) return findings.add(key, "is missing", kAllowed);
+  const auto parsed = parse_pattern(pattern);
+  if (parsed.ok()) return;
+  findings.add(key, fmt::format("{} has {}", in_quotes(pattern), parsed.error().what.view()),
+               kAllowed);
+}
+
+void check_methods(const std::vector<std::string>& methods, const std::string& list,
+                   Findings& findings) {
+  if (!check_count(list, methods.size(), kRulesPerRouteMax, findings)) return;
+  constexpr std::string_view kAllowed = R"(methods as they are sent: "GET", "POST", ...)";
+  std::set<std::string_view> seen;
+  for (size_t index = 0; index < methods.size(); ++index) {
+    const std::string& method = methods[index];
+    const std::string key = fmt::format("{}[{}]", list, index);
+    const bool has_lower =
+        std::any_of(method.begin(), method.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+    if (!is_token(method) || method.size() > 32) {
+      findings.add(key, in_quotes(method) + " is not a method", kAllowed);
+    } else if (has_lower) {
+      findings.add(key, in_quotes(method) + " is not in upper case", kAllowed);
+    } else if (method == "CONNECT" || method == "TRACE") {
+      findings.add(key, method + " is always answered with 405", kAllowed);
+    } else if (!seen.insert(method).second) {
+      findings.add(key, in_quotes(method) + " is there twice", "each method once");
+    }
+  }
+}
+
 void check_path_reference(std::string_view path, const std::string& key, Findings& findings) {
   const bool valid = path.size() <= kUpstreamPathBytesMax && path.starts_with('/') &&
                      std::all_of(path.begin(), path.end(),
@@ -371,12 +338,12 @@ void check_path_reference(std::string_view path, const std::string& key, Finding
   if (!valid) findings.add(key, in_quotes(path) + " is not a path", "a path such as \"/health\"");
 }
 
-std::string rate_limit_key(std::string_view key, size_t index, size_t count) {
-  return count == 1 ? std::string{key} : fmt::format("{}[{}]", key, index);
-}
-
-void check_route(const Route& route, const std::string& key, Findings& findings) {
+void check_route(const Config& config, const Route& route, const std::string& key,
+                 Findings& findings) {
   RouteCheck{route, key, findings}.run();
+  if (!route.rate_limit.empty()) {
+    check_rate_limits(resolve_rate_limits(config, route, nullptr), key + ".rate_limit", findings);
+  }
 }
 
 }  // namespace weir::config::internal

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <span>
 
 #include <fmt/format.h>
+
+#include "config/resolve.h"
 
 namespace weir::gateway {
 namespace {
@@ -50,6 +53,29 @@ std::shared_ptr<const config::Config> with_built_in_routes(
   return extended;
 }
 
+RequestRules rules_of(const config::Config& config, const config::Route& route,
+                      const config::PathRule* path_rule) {
+  const config::EffectiveRateLimits limits = config::resolve_rate_limits(config, route, path_rule);
+  const std::string name =
+      limits.level == config::Level::path ? "path_rule/" + path_rule->id : "route/" + route.id;
+  RequestRules rules;
+  for (const config::EffectiveRateLimit& limit : limits.limits) {
+    if (!limit.value.enabled) continue;
+    rules.rate_limits.push_back(limit.value);
+    rules.rate_limit_ids.push_back(name + "/" + config::rate_limit_id(limit.value));
+  }
+  return rules;
+}
+
+void add_rules(const config::Config& config, const config::Route& route,
+               std::span<const uint32_t> path_rules, RouteTargets& targets) {
+  targets.rules = rules_of(config, route, nullptr);
+  if (path_rules.empty()) return;
+  targets.path_rules = std::make_unique<const routing::PathRules>(config, path_rules);
+  for (const uint32_t index : path_rules)
+    targets.path_rule_rules.push_back(rules_of(config, route, &config.path_rules[index]));
+}
+
 }  // namespace
 
 std::vector<std::string> EndpointTable::names(const config::Config& config) {
@@ -74,9 +100,11 @@ std::shared_ptr<const Snapshot> EndpointTable::build(
   for (const config::Listener& listener : config->traffic) {
     snapshot->client_addresses.emplace_back(listener);
   }
-  for (const config::Route& route : config->routes) {
-    snapshot->targets.push_back(route.enabled ? targets_of(*config, route, addresses)
-                                              : RouteTargets{});
+  const auto path_rules = config::path_rules_by_route(*config);
+  for (size_t index = 0; index < config->routes.size(); ++index) {
+    const config::Route& route = config->routes[index];
+    snapshot->targets.push_back(
+        route.enabled ? targets_of(*config, route, path_rules[index], addresses) : RouteTargets{});
   }
   return snapshot;
 }
@@ -92,10 +120,11 @@ std::shared_ptr<const access::IpRules> EndpointTable::ip_rules_of(
 }
 
 RouteTargets EndpointTable::targets_of(const config::Config& config, const config::Route& route,
+                                       std::span<const uint32_t> path_rules,
                                        const Addresses& addresses) {
   RouteTargets targets;
-  for (const config::RateLimit& limit : route.rate_limits)
-    targets.rate_limit_ids.push_back("route/" + route.id + "/" + config::rate_limit_id(limit));
+  // What Weir answers by itself is under no rule of the configuration.
+  if (route.built_in == config::BuiltIn::none) add_rules(config, route, path_rules, targets);
   targets.timeouts = {.connect = route.timeouts.connect,
                       .first_byte = route.timeouts.first_byte,
                       .idle = route.timeouts.idle,

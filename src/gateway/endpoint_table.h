@@ -38,7 +38,7 @@ class EndpointTable {
   net::Endpoint& intern(const config::Route& route, const config::Upstream& upstream,
                         net::SocketAddress address, bool only_one);
   RouteTargets targets_of(const config::Config& config, const config::Route& route,
-                          const Addresses& addresses);
+                          std::span<const uint32_t> path_rules, const Addresses& addresses);
 
   // The last table that was built, and what it was built of: a name that resolves to another
   // address makes a new snapshot, and no new table.

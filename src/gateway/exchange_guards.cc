@@ -22,7 +22,7 @@ constexpr uint8_t kThrottleIpv6Bits = 64;
 
 // What the limiter knows a throttle by, whatever its place in the list: a reload that keeps the
 // prefix keeps its counts. How it begins keeps it apart from the limits of routes
-// (RouteTargets::rate_limit_ids).
+// (RequestRules::rate_limit_ids).
 class ThrottleId {
  public:
   explicit ThrottleId(const config::Cidr& prefix) {
@@ -109,23 +109,29 @@ bool Exchange::admit_throttled(const access::Match& match) {
   return false;
 }
 
+// By the path that the client sent, which is what patterns are about, not the upstream's.
+const RequestRules& Exchange::rules_for(const RouteTargets& targets,
+                                        const http::RequestHead& head) const {
+  if (!targets.path_rules) return targets.rules;
+  const std::optional<uint32_t> rule = targets.path_rules->match(head.method, path_);
+  return rule ? targets.path_rule_rules[*rule] : targets.rules;
+}
+
 // Fails open: where the limiter has no place left to count in, the request goes on, counted.
 //
 // One request finds room in all limits of its route, or charges none of them. A limit that is not
 // enforced is charged by itself: what it would refuse must not depend on the others, nor they on
 // it.
 bool Exchange::limit_rate(const http::RequestHead& head) {
-  const std::vector<config::RateLimit>& rules = route_->rate_limits;
-  if (rules.empty()) return true;
+  const RequestRules& rules = rules_for(active_->snapshot->targets[entry_->index], head);
+  if (rules.rate_limits.empty()) return true;
   limit::Limiter& limiter = gateway_.shared_.limiter;
-  std::array<limit::Charge, config::kRateLimitsPerRouteMax> charges;
-  std::array<limit::Room, config::kRateLimitsPerRouteMax> rooms;
-  const std::vector<std::string>& ids = active_->snapshot->targets[entry_->index].rate_limit_ids;
+  std::array<limit::Charge, config::kRateLimitsMax> charges;
+  std::array<limit::Room, config::kRateLimitsMax> rooms;
   size_t count = 0;
-  for (size_t index = 0; index < rules.size(); ++index) {
-    const config::RateLimit& rule = rules[index];
-    if (!rule.enabled) continue;
-    const std::optional<base::TableKey> key = rate_key(rule, ids[index], head);
+  for (size_t index = 0; index < rules.rate_limits.size(); ++index) {
+    const config::RateLimit& rule = rules.rate_limits[index];
+    const std::optional<base::TableKey> key = rate_key(rule, rules.rate_limit_ids[index], head);
     if (!key) continue;
     charges[count] = {*key, {.requests = rule.limit, .window = rule.window}};
     if (rule.enforce) {

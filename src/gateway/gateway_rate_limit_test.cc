@@ -196,5 +196,60 @@ TEST_P(GatewayRateLimitTest, AHeadIsRefusedWithoutABodyAndAnUploadBeforeItIsRead
   refused("POST /kv/a HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n");
 }
 
+// `path > route > global`: here the path's number, the route's kind, the window of all.
+TEST_P(GatewayRateLimitTest, WhatAPathRuleSaysGoesBeforeItsRouteAndThatBeforeAll) {
+  rig.publish(R"([global]
+rate_limit = {limit = 1000, window = "10s"}
+[[path_rules]]
+id = "search"
+pattern = "/kv/search/*"
+rate_limit = {limit = 1}
+[[routes]]
+id = "kv"
+pattern = "/kv/*"
+upstreams = ["{upstream}"]
+rate_limit = {limit = 2, per = "route"}
+)");
+  const char* const search = "GET /kv/search/x?q=1 HTTP/1.1\r\n\r\n";
+  EXPECT_EQ(proxied({}, search).head().field("RateLimit-Policy"), R"("default";q=1;w=10)");
+  refused(search);
+  refused("GET /kv/search/%78 HTTP/1.1\r\n\r\n");  // The same path, otherwise written.
+  EXPECT_EQ(proxied().head().field("X-RateLimit-Remaining"), "1");
+  EXPECT_EQ(proxied().head().field("X-RateLimit-Remaining"), "0");
+  refused();
+}
+
+TEST_P(GatewayRateLimitTest, ARuleForOnePathMaySwitchTheLimitOfItsRouteOff) {
+  rig.publish(R"([[path_rules]]
+id = "free"
+route = "kv"
+pattern = "/kv/free"
+methods = ["GET"]
+rate_limit = {enabled = false}
+[[routes]]
+id = "kv"
+pattern = "/kv/*"
+upstreams = ["{upstream}"]
+rate_limit = {limit = 1}
+)");
+  proxied();
+  refused();
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(proxied({}, "GET /kv/free HTTP/1.1\r\n\r\n").head().field("RateLimit"), "(none)");
+  refused("POST /kv/free HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+}
+
+TEST_P(GatewayRateLimitTest, AReloadThatGivesARuleAnotherNumberKeepsWhatItCounted) {
+  const auto rules = [](int limit) {
+    return "[[path_rules]]\nid = \"p\"\npattern = \"/kv/*\"\nrate_limit = {limit = " +
+           std::to_string(limit) +
+           "}\n[[routes]]\nid = \"kv\"\npattern = \"/kv/*\"\nupstreams = [\"{upstream}\"]\n";
+  };
+  rig.publish(rules(2));
+  EXPECT_EQ(proxied().head().field("X-RateLimit-Remaining"), "1");
+  rig.publish(rules(5));
+  EXPECT_EQ(proxied().head().field("X-RateLimit-Remaining"), "3");
+}
+
 }  // namespace
 }  // namespace weir::gateway

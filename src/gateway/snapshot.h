@@ -12,11 +12,21 @@
 #include "gateway/client_address.h"
 #include "net/endpoint.h"
 #include "net/http1_client.h"
+#include "routing/path_rules.h"
 #include "routing/route_table.h"
 
 namespace weir::gateway {
 
-// Where the requests of one route go.
+// What the three levels of the configuration come to (config/resolve.h), for a route and for each
+// of its path rules.
+struct RequestRules {
+  // Those that are enabled.
+  std::vector<config::RateLimit> rate_limits;
+  // What the limiter knows each by, whatever its order and number.
+  std::vector<std::string> rate_limit_ids;
+};
+
+// Where the requests of one route go, and under which rules.
 struct RouteTargets {
   std::vector<net::Endpoint*> endpoints;  // All addresses of all upstreams; empty: none resolves.
   // Host field value per endpoint ("host[:port]" as the upstream's URL says).
@@ -24,8 +34,10 @@ struct RouteTargets {
   // Indexes of `endpoints`, each as often as its weight says, spread evenly.
   std::vector<uint16_t> schedule;
   net::ClientTimeouts timeouts;
-  // What the limiter knows the route's rate limits by, whatever their order and numbers.
-  std::vector<std::string> rate_limit_ids;
+  RequestRules rules;  // Of requests that take no path rule.
+  // None: no path rule is for this route. Else by PathRules::match() into `path_rule_rules`.
+  std::unique_ptr<const routing::PathRules> path_rules;
+  std::vector<RequestRules> path_rule_rules;
 };
 
 // Spreads `weights[i]` turns of each i over one round, so that no endpoint gets its turns in a row.

@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "config/problem.h"
+#include "config/resolve.h"
 
 namespace weir::config::internal {
 
@@ -17,6 +18,7 @@ class Findings {
     if (problems_.size() == kMax) return;
     problems_.push_back({{}, 0, 0, std::move(key), std::move(message), std::string{allowed}});
   }
+  size_t count() const { return problems_.size(); }
   std::vector<Problem> take() { return std::move(problems_); }
 
  private:
@@ -25,12 +27,24 @@ class Findings {
 };
 
 void check_ip_rules(const std::vector<IpRule>& rules, Findings& findings);
-void check_route(const Route& route, const std::string& key, Findings& findings);
+void check_route(const Config& config, const Route& route, const std::string& key,
+                 Findings& findings);
+// Requires that the routes have been checked.
+void check_path_rules(const Config& config, Findings& findings);
+// The limits that the level whose list is `key` leads to.
+void check_rate_limits(const EffectiveRateLimits& limits, const std::string& key,
+                       Findings& findings);
 
-// The name of the limit at `index` of a route that has `count` of them.
+// The name of the limit at `index` of a list that has `count` of them.
 std::string rate_limit_key(std::string_view key, size_t index, size_t count);
 
-// Shared with check_route.
+inline constexpr size_t kHeaderNameBytesMax = 256;
+
+// Shared by those above. check_count(): false, with a finding, when a list is too long.
+bool check_count(const std::string& key, size_t count, size_t max, Findings& findings);
+void check_pattern(std::string_view pattern, const std::string& key, Findings& findings);
+void check_methods(const std::vector<std::string>& methods, const std::string& list,
+                   Findings& findings);
 void check_path_reference(std::string_view path, const std::string& key, Findings& findings);
 inline constexpr std::string_view kIdAllowed =
     "1 to 64 of A-Z a-z 0-9 . _ -, not beginning with \"__\"";

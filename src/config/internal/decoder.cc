@@ -149,6 +149,13 @@ class Decoder {
     if (value != nullptr) read_choice(key, *value, out, choices);
   }
 
+  template <typename Value, typename Describe>
+  void maybe(std::string_view key, std::optional<Value>& out, Describe describe_value) {
+    if (find(key) == nullptr) return;
+    frame_.known.pop_back();  // Named once: describe_value() asks again.
+    describe_value(out.emplace());
+  }
+
   using Pairs = std::vector<std::pair<std::string, std::string>>;
 
   void pairs(std::string_view key, Pairs& out) { read_pairs(key, out, false); }
@@ -222,14 +229,14 @@ class Decoder {
   }
 
   // One limit is named without an index, however it is written.
-  void rate_limits(std::string_view key, std::vector<RateLimit>& out) {
+  void rate_limits(std::string_view key, std::vector<RateLimitFields>& out) {
     const Value* value = find(key);
     if (value == nullptr) return;
     constexpr std::string_view kAllowed =
         "a table {limit, window, per, header, ipv6_prefix_bits, enabled, enforce}, or an array of"
         " such tables";
     if (value->kind == Value::Kind::table) {
-      RateLimit& limit = out.emplace_back();
+      RateLimitFields& limit = out.emplace_back();
       return enter(*value, std::string{key}, [&] { describe_rate_limit(*this, limit); });
     }
     if (value->kind != Value::Kind::array) return wrong_kind(key, *value, kAllowed);
@@ -237,7 +244,7 @@ class Decoder {
       const Value& item = value->items[index];
       const std::string item_key = rate_limit_key(key, index, value->items.size());
       place(item_key, item.place);
-      RateLimit& limit = out.emplace_back();
+      RateLimitFields& limit = out.emplace_back();
       if (item.kind != Value::Kind::table) {
         wrong_kind(item_key, item, kAllowed);
       } else {
@@ -246,7 +253,7 @@ class Decoder {
     }
   }
 
-  void path_rules(std::string_view key, std::vector<codec::PathRule>& out) {
+  void path_templates(std::string_view key, std::vector<codec::PathRule>& out) {
     const Value* value = find(key);
     if (value == nullptr) return;
     constexpr std::string_view kAllowed = "tables {pattern, replace}";
@@ -314,6 +321,9 @@ class Decoder {
 
   void ip_rules(std::string_view key, std::vector<IpRule>& out) {
     array_of_tables(key, out, [&](IpRule& rule) { describe_ip_rule(*this, rule); });
+  }
+  void path_rules(std::string_view key, std::vector<PathRule>& out) {
+    array_of_tables(key, out, [&](PathRule& rule) { describe_path_rule(*this, rule); });
   }
   void routes(std::string_view key, std::vector<Route>& out) {
     array_of_tables(key, out, [&](Route& route) { describe_route(*this, route); });

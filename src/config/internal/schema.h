@@ -5,8 +5,9 @@
 //
 // A visitor V has: boolean, text, texts, integer, real, size, duration, time, choice, pairs (a
 // table of name = value), multi_pairs (name = value or array of values), table, and for the
-// irregular ones: listeners, upstreams, path_rules, rate_limits, host, present, ip_rules, routes,
-// vars. restart(true) says that the keys that follow need a restart.
+// irregular ones: listeners, upstreams, path_templates, rate_limits, maybe (a key that may be
+// absent), host, present, ip_rules, path_rules, routes, vars. restart(true) says that the keys that
+// follow need a restart.
 
 #include <array>
 #include <chrono>
@@ -123,7 +124,7 @@ void describe_stats(V& v, S& s) {
   v.integer("max_paths_per_hour", s.max_paths_per_hour, Range{1, 1'000'000});
   v.integer("max_paths_per_hour_node", s.max_paths_per_hour_node, Range{1, 1'000'000});
   v.boolean("path_templates", s.path_templates);
-  v.path_rules("path_rules", s.path_rules);
+  v.path_templates("path_rules", s.path_rules);
   v.restart(true);
   v.boolean("record", s.record);
   v.integer("batch_events_max", s.batch_events_max, Range{1, 1'000'000});
@@ -175,13 +176,29 @@ void describe_cors(V& v, C& c) {
 
 template <typename V, typename L>
 void describe_rate_limit(V& v, L& l) {
-  v.boolean("enabled", l.enabled);
-  v.boolean("enforce", l.enforce);
-  v.integer("limit", l.limit, Range{1, 1'000'000'000});
-  v.duration("window", l.window, Range{kSecond, 31 * kDay});
-  v.choice("per", l.per, kLimitPers);
-  v.text("header", l.header);
-  v.integer("ipv6_prefix_bits", l.ipv6_prefix_bits, Range{1, 128});
+  v.maybe("enabled", l.enabled, [&](auto& value) { v.boolean("enabled", value); });
+  v.maybe("enforce", l.enforce, [&](auto& value) { v.boolean("enforce", value); });
+  v.maybe("limit", l.limit, [&](auto& value) {
+    v.integer("limit", value, Range{1, 1'000'000'000});
+  });
+  v.maybe("window", l.window, [&](auto& value) {
+    v.duration("window", value, Range{kSecond, 31 * kDay});
+  });
+  v.maybe("per", l.per, [&](auto& value) { v.choice("per", value, kLimitPers); });
+  v.maybe("header", l.header, [&](auto& value) { v.text("header", value); });
+  v.maybe("ipv6_prefix_bits", l.ipv6_prefix_bits, [&](auto& value) {
+    v.integer("ipv6_prefix_bits", value, Range{1, 128});
+  });
+}
+
+template <typename V, typename R>
+void describe_path_rule(V& v, R& r) {
+  v.text("id", r.id);
+  v.boolean("enabled", r.enabled);
+  v.text("pattern", r.pattern);
+  v.text("route", r.route);
+  v.texts("methods", r.methods);
+  v.rate_limits("rate_limit", r.rate_limit);
 }
 
 // For actions other than throttle, limit and window are 0: validate() sees to that.
@@ -236,7 +253,7 @@ void describe_route(V& v, R& r) {
     v.text("location", r.redirect.location);
   });
   v.table("cors", [&] { describe_cors(v, r.cors); });
-  v.rate_limits("rate_limit", r.rate_limits);
+  v.rate_limits("rate_limit", r.rate_limit);
 }
 
 // C is Config or const Config.
@@ -267,7 +284,9 @@ void describe(V& v, C& c) {
   });
   v.table("dns", [&] { v.duration("refresh", c.dns_refresh, Range{kSecond, kDay}); });
   v.vars("vars", c.vars);
+  v.table("global", [&] { v.rate_limits("rate_limit", c.global.rate_limit); });
   v.ip_rules("ip_rules", c.ip_rules);
+  v.path_rules("path_rules", c.path_rules);
   v.routes("routes", c.routes);
 }
 
