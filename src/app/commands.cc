@@ -13,14 +13,15 @@
 #include "app/control_socket.h"
 #include "app/counter_command.h"
 #include "app/demo.h"
+#include "app/explain_command.h"
 #include "app/kv_commands.h"
 #include "app/log.h"
 #include "app/node.h"
 #include "app/operator_commands.h"
 #include "app/queue_commands.h"
 #include "app/rebuild_command.h"
-#include "app/reload.h"
 #include "app/recording.h"
+#include "app/reload.h"
 #include "app/smoke.h"
 #include "app/sql_command.h"
 #include "app/stats_commands.h"
@@ -140,6 +141,8 @@ int run_command(const cli::CommandLine& line) {
       return run_config_check(line);
     case cli::Command::config_show:
       return run_config_show(line);
+    case cli::Command::config_explain:
+      return run_config_explain(line);
     case cli::Command::config_diff:
       return run_config_diff(line);
     case cli::Command::stats_top:

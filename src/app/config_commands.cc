@@ -15,15 +15,6 @@
 namespace weir::app {
 namespace {
 
-// None, and said on standard error: the file is not good.
-std::optional<config::Config> good_config(const std::string& file) {
-  config::LoadResult loaded = load_file(file, founding_environment());
-  for (const config::Problem& problem : loaded.problems)
-    complain(config::to_string(problem));
-  if (!loaded.ok()) return std::nullopt;
-  return std::move(loaded.config);
-}
-
 std::map<std::string, std::string> values_of(const config::Config& config) {
   std::map<std::string, std::string> values;
   for (config::Setting& setting : config::settings(config))
@@ -36,6 +27,14 @@ std::map<std::string, std::string> values_of(const config::Config& config) {
 }
 
 }  // namespace
+
+std::optional<config::Config> good_config(const std::string& file) {
+  config::LoadResult loaded = load_file(file, founding_environment());
+  for (const config::Problem& problem : loaded.problems)
+    complain(config::to_string(problem));
+  if (!loaded.ok()) return std::nullopt;
+  return std::move(loaded.config);
+}
 
 int run_config_check(const cli::CommandLine& line) {
   const config::LoadResult loaded = load_file(line.config_file, founding_environment());

@@ -1,7 +1,11 @@
 #pragma once
 // `weir config`: files of configuration, without a server.
 
+#include <optional>
+#include <string>
+
 #include "cli/command_line.h"
+#include "config/config.h"
 
 namespace weir::app {
 
@@ -15,5 +19,8 @@ int run_config_show(const cli::CommandLine& line);
 // What a reload from one file to another one would change, and what of it needs a restart.
 // Exit code: 0 nothing differs, 1 something, 2 one of them is not good.
 int run_config_diff(const cli::CommandLine& line);
+
+// The configuration of a file; none, and said on standard error: it is not good.
+std::optional<config::Config> good_config(const std::string& file);
 
 }  // namespace weir::app

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "base/rendezvous.h"
+#include "gateway/decisions.h"
 #include "net/socket.h"
 
 namespace weir::app {
@@ -28,9 +29,7 @@ DataPlane::DataLoop::DataLoop(std::unique_ptr<loop::Loop> home, const Options& o
 
 void DataPlane::DataLoop::apply(std::shared_ptr<const gateway::Snapshot> snapshot) {
   const config::Limits& limits = snapshot->config.limits;
-  context.server.head = {.header_bytes_max = limits.header_bytes_max,
-                         .header_count_max = limits.header_count_max,
-                         .target_bytes_max = limits.target_bytes_max};
+  context.server.head = gateway::request_limits(limits);
   context.server.header_timeout = limits.header_timeout;
   context.server.body_timeout = limits.body_timeout;
   context.server.keep_alive_timeout = limits.keep_alive_timeout;

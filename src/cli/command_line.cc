@@ -321,6 +321,23 @@ void add_commands(CLI::App& app, CommandLine& line) {
   add_json(diff, line);
   diff.footer("Exit codes: 0 nothing differs, 1 something does, 2 one of them is not good.");
   select(diff, line, Command::config_diff);
+
+  CLI::App& explain = *config.add_subcommand(
+      "explain", "What would become of a request, and why, without sending it");
+  explain.add_option("method", line.method, "GET, POST, ...")->required();
+  explain.add_option("target", line.target, "A path such as /kv/a?b=1, or http://HOST/PATH")
+      ->required();
+  explain.add_option("--config", line.config_file, "Configuration file")->required();
+  explain.add_option("--ip", line.ip, "Address that the connection comes from")
+      ->capture_default_str();
+  explain.add_option("--header", line.headers, "A field, \"Name: value\"; as often as you like")
+      ->allow_extra_args(false);
+  add_json(explain, line);
+  explain.footer(
+      "Says which route and rules the request meets, which level each value in force is from, and\n"
+      "who answers. Rate limits are taken to have room.\n"
+      "Exit codes: 0 it would reach an upstream, 1 Weir would answer it, 2 it cannot be said.");
+  select(explain, line, Command::config_explain);
 }
 
 }  // namespace

@@ -25,6 +25,12 @@ TEST(CommandLineTest, UnderstandsEveryCommand) {
   EXPECT_EQ(path.path, "/a/{id}");
   EXPECT_EQ(path.hours, 3U);
   EXPECT_EQ(parse({"kv", "delete", "k"}, "1").command, Command::kv_delete);
+  const auto explain = parse({"config", "explain", "--config", "f.toml", "--header", "A: 1",
+                              "--header", "B: 2", "GET", "/x"},
+                             "1");
+  EXPECT_EQ(explain.command, Command::config_explain);
+  EXPECT_EQ(explain.headers, (std::vector<std::string>{"A: 1", "B: 2"}));
+  EXPECT_EQ(explain.method + explain.target + explain.config_file, "GET/xf.toml");
   EXPECT_EQ(parse({"counter"}, "1").operation, "value");
   EXPECT_EQ(parse({"counter", "increment"}, "1").command, Command::counter);
   EXPECT_EQ(parse({"counter", "double"}, "1").exit_code, 2);

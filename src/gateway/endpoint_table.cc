@@ -54,11 +54,13 @@ std::shared_ptr<const config::Config> with_built_in_routes(
 }
 
 RequestRules rules_of(const config::Config& config, const config::Route& route,
-                      const config::PathRule* path_rule) {
+                      std::optional<uint32_t> path_rule_index) {
+  const config::PathRule* const path_rule =
+      path_rule_index ? &config.path_rules[*path_rule_index] : nullptr;
   const config::EffectiveRateLimits limits = config::resolve_rate_limits(config, route, path_rule);
   const std::string name =
       limits.level == config::Level::path ? "path_rule/" + path_rule->id : "route/" + route.id;
-  RequestRules rules;
+  RequestRules rules{.path_rule = path_rule_index};
   for (const config::EffectiveRateLimit& limit : limits.limits) {
     if (!limit.value.enabled) continue;
     rules.rate_limits.push_back(limit.value);
@@ -69,11 +71,11 @@ RequestRules rules_of(const config::Config& config, const config::Route& route,
 
 void add_rules(const config::Config& config, const config::Route& route,
                std::span<const uint32_t> path_rules, RouteTargets& targets) {
-  targets.rules = rules_of(config, route, nullptr);
+  targets.rules = rules_of(config, route, std::nullopt);
   if (path_rules.empty()) return;
   targets.path_rules = std::make_unique<const routing::PathRules>(config, path_rules);
   for (const uint32_t index : path_rules)
-    targets.path_rule_rules.push_back(rules_of(config, route, &config.path_rules[index]));
+    targets.path_rule_rules.push_back(rules_of(config, route, index));
 }
 
 }  // namespace

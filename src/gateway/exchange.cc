@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "codec/iso_time.h"
+#include "gateway/decisions.h"
 #include "http/uri.h"
 #include "routing/rewrite.h"
 #include "routing/route_table.h"
@@ -30,20 +31,6 @@ void write_id(const traffic::EventId& id, std::array<char, 34>& out) {
     out[15 + 2 * i] = kHex[id.tail[i] & 0xfU];
   }
 }
-
-// The request's fields, as the route table asks about them.
-class HeaderMatch final : public routing::HeaderLookup {
- public:
-  explicit HeaderMatch(http::Fields fields) : fields_(fields) {}
-  bool has(std::string_view name, std::string_view value) const override {
-    return std::any_of(fields_.begin(), fields_.end(), [&](const http::Field& field) {
-      return (value == "*" || field.value == value) && http::equals_ignore_case(field.name, name);
-    });
-  }
-
- private:
-  http::Fields fields_;
-};
 
 FieldName header_of(config::ClientAddress source) {
   switch (source) {
@@ -134,9 +121,7 @@ void Exchange::run_stages(const http::RequestHead& head) {
   if (!take_path(head)) return;
   const bool routed = match_route(head);
   copy_request(head);
-  if (head.method_id == http::Method::connect || head.method_id == http::Method::trace) {
-    return refuse(kMethodNotAllowed);
-  }
+  if (is_refused_method(head)) return refuse(kMethodNotAllowed);
   if (answer_health(head)) return;
   if (!check_ip_rules()) return;
   // Geographic rules.
@@ -151,9 +136,7 @@ void Exchange::run_stages(const http::RequestHead& head) {
   if (answer_redirect()) return;
   if (answer_built_in()) return;
   // Cache.
-  if (head.body == http::BodyKind::length && head.content_length > route_->body_max_bytes) {
-    return refuse(kBodyTooLarge);
-  }
+  if (is_body_too_large(*route_, head)) return refuse(kBodyTooLarge);
   // A body's first piece usually came with the head: then both go out together, in
   // on_request_pause() or with the last piece.
   if (body_done_ || head.expect_continue) ask_upstream();
@@ -178,9 +161,7 @@ bool Exchange::take_path(const http::RequestHead& head) {
 }
 
 bool Exchange::answer_health(const http::RequestHead& head) {
-  const std::string& health_path = active_->snapshot->config.health_path;
-  if (health_path.empty() || path_ != health_path) return false;
-  if (head.method_id != http::Method::get && !head_request_) return false;
+  if (!is_health_request(active_->snapshot->config, head, path_)) return false;
   recorded_ = false;
   std::string& body = gateway_.text_scratch_;
   body = R"({"status":"healthy","timestamp":")";

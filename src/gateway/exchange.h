@@ -65,7 +65,6 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   void copy_request(const http::RequestHead& head);
 
   // Of limit_rate().
-  const RequestRules& rules_for(const RouteTargets& targets, const http::RequestHead& head) const;
   std::optional<base::TableKey> rate_key(const config::RateLimit& rule, std::string_view id,
                                          const http::RequestHead& head) const;
   // Of check_ip_rules().

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "gateway/decisions.h"
 #include "gateway/exchange.h"
 #include "routing/rewrite.h"
 
@@ -55,8 +56,7 @@ RateLimitState Exchange::rate_limit_state() const {
 // ---- CORS ----
 
 bool Exchange::answer_preflight(const http::RequestHead& head) {
-  if (!route_->cors.enabled || head.method_id != http::Method::options) return false;
-  if (origin_.empty() || !head.has(FieldName::access_control_request_method)) return false;
+  if (!is_preflight(*route_, head)) return false;
   std::vector<http::Field>& fields = gateway_.fields_scratch_;
   fields.clear();
   add_cors(fields);

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "access/ip_rules.h"
+#include "gateway/decisions.h"
 #include "gateway/exchange.h"
 
 namespace weir::gateway {
@@ -109,21 +110,14 @@ bool Exchange::admit_throttled(const access::Match& match) {
   return false;
 }
 
-// By the path that the client sent, which is what patterns are about, not the upstream's.
-const RequestRules& Exchange::rules_for(const RouteTargets& targets,
-                                        const http::RequestHead& head) const {
-  if (!targets.path_rules) return targets.rules;
-  const std::optional<uint32_t> rule = targets.path_rules->match(head.method, path_);
-  return rule ? targets.path_rule_rules[*rule] : targets.rules;
-}
-
 // Fails open: where the limiter has no place left to count in, the request goes on, counted.
 //
 // One request finds room in all limits of its route, or charges none of them. A limit that is not
 // enforced is charged by itself: what it would refuse must not depend on the others, nor they on
 // it.
 bool Exchange::limit_rate(const http::RequestHead& head) {
-  const RequestRules& rules = rules_for(active_->snapshot->targets[entry_->index], head);
+  const RequestRules& rules =
+      rules_for(active_->snapshot->targets[entry_->index], head.method, path_);
   if (rules.rate_limits.empty()) return true;
   limit::Limiter& limiter = gateway_.shared_.limiter;
   std::array<limit::Charge, config::kRateLimitsMax> charges;
@@ -176,11 +170,9 @@ std::optional<base::TableKey> Exchange::rate_key(const config::RateLimit& rule, 
     case config::LimitPer::header:
       break;
   }
-  const auto field = std::find_if(
-      head.fields.begin(), head.fields.end(),
-      [&](const http::Field& each) { return http::equals_ignore_case(each.name, rule.header); });
-  if (field == head.fields.end() || field->value.empty()) return std::nullopt;
-  return limiter.value_key(id, field->value);
+  const std::optional<std::string_view> value = limited_value(rule, head);
+  if (!value) return std::nullopt;
+  return limiter.value_key(id, *value);
 }
 
 }  // namespace weir::gateway

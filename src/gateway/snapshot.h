@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "access/ip_rules.h"
@@ -20,6 +22,7 @@ namespace weir::gateway {
 // What the three levels of the configuration come to (config/resolve.h), for a route and for each
 // of its path rules.
 struct RequestRules {
+  std::optional<uint32_t> path_rule;  // Of config.path_rules.
   // Those that are enabled.
   std::vector<config::RateLimit> rate_limits;
   // What the limiter knows each by, whatever its order and number.

@@ -66,6 +66,54 @@ class Config(unittest.TestCase):
             self.assertIn("bad.toml:6:12: routes[0].body_max", out + err)
         self.assertEqual(run_weir("config", "show", os.path.join(self.folder, "none.toml"))[0], 1)
 
+    def explain(self, file, *arguments):
+        code, out, err = run_weir("config", "explain", "--config", file, *arguments, "--json")
+        self.assertEqual(err, "")
+        return code, json.loads(out)
+
+    def test_an_explanation_names_what_a_request_meets_and_who_answers(self):
+        file = self.file("weir.toml", """
+[global]
+rate_limit = {window = 10}
+[[ip_rules]]
+match = ["203.0.113.0/24"]
+action = "block"
+[[path_rules]]
+id = "search"
+pattern = "/kv/search/*"
+rate_limit = {limit = 5}
+""" + ROUTE + "strip_prefix = true\n")
+        code, told = self.explain(file, "GET", "/kv/search/%61?q=1")
+        self.assertEqual((code, told["answer"], told["status"]), (0, "upstream", None))
+        self.assertEqual((told["path"], told["route"], told["path_rule"]),
+                         ("/kv/search/a", "kv", "search"))
+        self.assertEqual(told["upstream_target"], "/search/a?q=1")
+        (limit,) = told["rate_limits"]
+        self.assertEqual(limit["limit"], {"value": 5, "from": "path rule"})
+        self.assertEqual(limit["window_seconds"], {"value": 10, "from": "global"})
+        self.assertEqual(limit["per"], {"value": "client", "from": "built in"})
+
+        code, told = self.explain(file, "GET", "/kv/a", "--ip", "203.0.113.7")
+        self.assertEqual((code, told["answer"], told["status"]), (1, "ip_blocked", 403))
+        self.assertEqual(told["ip_rule"], {"match": "203.0.113.0/24", "action": "block"})
+        code, told = self.explain(file, "GET", "http://host.test/kv/a\\b")
+        self.assertEqual((code, told["malformed"]), (1, "path_backslash"))
+        code, told = self.explain(file, "GET", "/kv/a", "--header", "Host: a", "--header", "Host: b")
+        self.assertEqual((code, told["malformed"]), (1, "host_repeated"))
+
+        code, out, _ = run_weir("config", "explain", "--config", file, "GET", "/kv/search/x")
+        self.assertEqual(code, 0)
+        self.assertIn("5 in 10s per client   (limit: path rule, window: global)", out)
+        self.assertIn("sent to http://127.0.0.1:9000 as /search/x", out)
+
+    def test_what_cannot_be_explained_is_said_with_exit_code_2(self):
+        bad = self.file("bad.toml", ROUTE + "body_max = -1\n")
+        for arguments in (("--config", bad, "GET", "/"), ("GET", "/"),
+                          ("--config", self.file("good.toml", ROUTE), "GET", "/", "--ip", "nobody")):
+            code, out, err = run_weir("config", "explain", *arguments)
+            self.assertEqual((code, out), (2, ""), arguments)
+            self.assertNotEqual(err, "")
+
 
 if __name__ == "__main__":
     unittest.main()

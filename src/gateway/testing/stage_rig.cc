@@ -74,8 +74,9 @@ void StageRig::publish(std::string routes) {
   for (const config::Problem& problem : loaded.problems)
     ADD_FAILURE() << config::to_string(problem);
   ASSERT_TRUE(loaded.ok());
-  gateway.publish(endpoints_.build(std::make_shared<const config::Config>(std::move(loaded.config)),
-                                   ++version_, {}));
+  snapshot = endpoints_.build(std::make_shared<const config::Config>(std::move(loaded.config)),
+                              ++version_, {});
+  gateway.publish(snapshot);
 }
 
 void StageRig::until(const std::function<bool()>& condition, const char* what) {

@@ -76,6 +76,7 @@ class StageRig {
  public:
   FakeRecorder recorder;
   NodeShared shared{10'000, 5};
+  std::shared_ptr<const Snapshot> snapshot;  // In force.
   net::UpstreamPool pool;
   Gateway gateway;
   MuxConnection connection;

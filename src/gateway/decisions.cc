@@ -1,0 +1,57 @@
+#include "gateway/decisions.h"
+
+#include <algorithm>
+
+namespace weir::gateway {
+
+using http::FieldName;
+
+http::RequestLimits request_limits(const config::Limits& limits) {
+  return {.header_bytes_max = limits.header_bytes_max,
+          .header_count_max = limits.header_count_max,
+          .target_bytes_max = limits.target_bytes_max};
+}
+
+bool HeaderMatch::has(std::string_view name, std::string_view value) const {
+  return std::any_of(fields_.begin(), fields_.end(), [&](const http::Field& field) {
+    return (value == "*" || field.value == value) && http::equals_ignore_case(field.name, name);
+  });
+}
+
+bool is_refused_method(const http::RequestHead& head) {
+  return head.method_id == http::Method::connect || head.method_id == http::Method::trace;
+}
+
+bool is_health_request(const config::Config& config, const http::RequestHead& head,
+                       std::string_view path) {
+  return !config.health_path.empty() && path == config.health_path &&
+         (head.method_id == http::Method::get || head.method_id == http::Method::head);
+}
+
+bool is_preflight(const config::Route& route, const http::RequestHead& head) {
+  return route.cors.enabled && head.method_id == http::Method::options &&
+         !head.value(FieldName::origin).empty() &&
+         head.has(FieldName::access_control_request_method);
+}
+
+bool is_body_too_large(const config::Route& route, const http::RequestHead& head) {
+  return head.body == http::BodyKind::length && head.content_length > route.body_max_bytes;
+}
+
+const RequestRules& rules_for(const RouteTargets& targets, std::string_view method,
+                              std::string_view path) {
+  if (!targets.path_rules) return targets.rules;
+  const std::optional<uint32_t> rule = targets.path_rules->match(method, path);
+  return rule ? targets.path_rule_rules[*rule] : targets.rules;
+}
+
+std::optional<std::string_view> limited_value(const config::RateLimit& limit,
+                                              const http::RequestHead& head) {
+  const auto field = std::find_if(
+      head.fields.begin(), head.fields.end(),
+      [&](const http::Field& each) { return http::equals_ignore_case(each.name, limit.header); });
+  if (field == head.fields.end() || field->value.empty()) return std::nullopt;
+  return field->value;
+}
+
+}  // namespace weir::gateway

@@ -1,0 +1,54 @@
+#pragma once
+// What the stages decide about a request, without what follows from it: the Exchange acts on these,
+// explain() tells them. Pure; any thread.
+
+#include <optional>
+#include <string_view>
+
+#include "config/config.h"
+#include "gateway/snapshot.h"
+#include "http/head_scanner.h"
+#include "http/request_head.h"
+#include "routing/route_table.h"
+
+namespace weir::gateway {
+
+// What a codec accepts as a head.
+http::RequestLimits request_limits(const config::Limits& limits);
+
+// The request's fields, as the route table asks about them.
+// Ownership: borrows them.
+// Threading: any thread.
+class HeaderMatch final : public routing::HeaderLookup {
+ public:
+  explicit HeaderMatch(http::Fields fields) : fields_(fields) {}
+  bool has(std::string_view name, std::string_view value) const override;
+
+ private:
+  http::Fields fields_;
+};
+
+// CONNECT and TRACE.
+bool is_refused_method(const http::RequestHead& head);
+
+// Weir answers it itself. `path` is normalised.
+bool is_health_request(const config::Config& config, const http::RequestHead& head,
+                       std::string_view path);
+
+// A CORS preflight that the route answers.
+bool is_preflight(const config::Route& route, const http::RequestHead& head);
+
+// By Content-Length alone: of what is chunked nothing is known yet.
+bool is_body_too_large(const config::Route& route, const http::RequestHead& head);
+
+// Of the path rule that the request takes, else of its route. By the path that the client sent,
+// which is what patterns are about, not the upstream's.
+const RequestRules& rules_for(const RouteTargets& targets, std::string_view method,
+                              std::string_view path);
+
+// What the limit is counted under beside its id, with LimitPer::header: the field's value. None:
+// the request has no such field, and is under the limits beside this one alone.
+std::optional<std::string_view> limited_value(const config::RateLimit& limit,
+                                              const http::RequestHead& head);
+
+}  // namespace weir::gateway
