@@ -52,6 +52,19 @@ void print_json(const Json& json) {
   print(json_text(json) + "\n");
 }
 
+Json problems_json(const std::vector<config::Problem>& problems) {
+  Json json = Json::array();
+  for (const config::Problem& problem : problems) {
+    json.push_back({{"file", problem.file},
+                    {"line", problem.line},
+                    {"column", problem.column},
+                    {"key", problem.key},
+                    {"message", problem.message},
+                    {"allowed", problem.allowed}});
+  }
+  return json;
+}
+
 std::string time_text(base::Wall wall) {
   return codec::iso_ms(base::unix_ms(wall));
 }

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "cli/command_line.h"
+#include "config/problem.h"
 #include "objects/directory_store.h"
 #include "os/files.h"
 #include "sqlite/database.h"
@@ -24,6 +25,7 @@ void print(std::string_view text);
 std::string json_text(const Json& json);  // One line; invalid UTF-8 is replaced.
 void print_json(const Json& json);        // It, and the end of the line.
 std::string time_text(base::Wall wall);
+Json problems_json(const std::vector<config::Problem>& problems);
 
 // Rows, objects with the names in `columns`, as a table or as JSON; numbers in a table have two
 // decimals at most, null is empty.

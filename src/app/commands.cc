@@ -141,6 +141,12 @@ int run_command(const cli::CommandLine& line) {
       return run_config_check(line);
     case cli::Command::config_show:
       return run_config_show(line);
+    case cli::Command::config_apply:
+      return run_config_apply(line);
+    case cli::Command::config_rollback:
+      return run_config_rollback(line);
+    case cli::Command::config_history:
+      return run_config_history(line);
     case cli::Command::config_explain:
       return run_config_explain(line);
     case cli::Command::config_diff:

@@ -1,16 +1,24 @@
 #include "app/config_commands.h"
 
 #include <algorithm>
-#include <map>
+#include <array>
+#include <fstream>
+#include <iterator>
 #include <optional>
 
 #include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include "app/command_output.h"
 #include "app/log.h"
 #include "app/reload.h"
+#include "app/rule_versions.h"
+#include "codec/text.h"
 #include "config/load.h"
 #include "config/render.h"
+#include "os/clock.h"
+#include "os/files.h"
 
 namespace weir::app {
 namespace {
@@ -26,6 +34,55 @@ std::map<std::string, std::string> values_of(const config::Config& config) {
   return values;
 }
 
+// Of the operating system.
+std::string user_name() {
+  std::array<char, 4096> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  const uid_t user = ::getuid();
+  if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
+    return std::string{found->pw_name}.substr(0, RuleVersions::kAuthorBytesMax);
+  }
+  return fmt::format("user {}", user);
+}
+
+int change_rules(const cli::CommandLine& line, Json request) {
+  request["author"] = user_name();
+  request["comment"] = line.comment;
+  if (line.expected_version) request["expected"] = *line.expected_version;
+  const Json answer = ask(line.data_dir, request);
+  if (!answer.is_object()) {
+    complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
+    return 2;
+  }
+  if (line.json) print_json(answer);
+  if (answer.contains("error")) {
+    if (line.json) return 1;
+    for (const Json& problem : answer.value("problems", Json::array())) {
+      complain(config::to_string(config::Problem{.file = problem["file"],
+                                                 .line = problem["line"],
+                                                 .column = problem["column"],
+                                                 .key = problem["key"],
+                                                 .message = problem["message"],
+                                                 .allowed = problem["allowed"]}));
+    }
+    complain(answer["error"].get<std::string>());
+    return 1;
+  }
+  if (line.json) return 0;
+  const auto version = answer["version"].get<uint64_t>();
+  if (answer["changed"].empty()) {
+    print(fmt::format("nothing differs from version {}\n", version));
+    return 0;
+  }
+  print(fmt::format("version {} is in force\n", version));
+  for (const Json& key : answer["changed"])
+    print(fmt::format("  {}\n", key.get<std::string>()));
+  for (const Json& loop : answer["stalled"])
+    print(fmt::format("loop-{} is stalled and will take it up later\n", loop.get<uint32_t>()));
+  return 0;
+}
+
 }  // namespace
 
 std::optional<config::Config> good_config(const std::string& file) {
@@ -39,16 +96,7 @@ std::optional<config::Config> good_config(const std::string& file) {
 int run_config_check(const cli::CommandLine& line) {
   const config::LoadResult loaded = load_file(line.config_file, founding_environment());
   if (line.json) {
-    Json problems = Json::array();
-    for (const config::Problem& problem : loaded.problems) {
-      problems.push_back({{"file", problem.file},
-                          {"line", problem.line},
-                          {"column", problem.column},
-                          {"key", problem.key},
-                          {"message", problem.message},
-                          {"allowed", problem.allowed}});
-    }
-    print_json({{"ok", loaded.ok()}, {"problems", problems}});
+    print_json({{"ok", loaded.ok()}, {"problems", problems_json(loaded.problems)}});
   } else {
     for (const config::Problem& problem : loaded.problems) {
       print(config::to_string(problem) + "\n");
@@ -58,6 +106,53 @@ int run_config_check(const cli::CommandLine& line) {
     }
   }
   return loaded.ok() ? 0 : 1;
+}
+
+int run_config_apply(const cli::CommandLine& line) {
+  std::ifstream stream{line.config_file, std::ios::binary};
+  const std::string toml{std::istreambuf_iterator<char>(stream), {}};
+  if (!stream.is_open() || stream.bad()) {
+    complain(fmt::format("{}: cannot be read", line.config_file));
+    return 1;
+  }
+  return change_rules(line, {{"command", "config.apply"},
+                             {"toml", codec::base64_encode(toml)},
+                             {"file", line.config_file}});
+}
+
+int run_config_rollback(const cli::CommandLine& line) {
+  return change_rules(line, {{"command", "config.rollback"}, {"version", *line.rules_version}});
+}
+
+int run_config_history(const cli::CommandLine& line) {
+  os::RealFiles files;
+  const os::RealClock clock;
+  auto opened = RuleVersions::open(files, clock, line.data_dir, objects::Access::read_only);
+  const auto fail = [&line](std::string_view why) {
+    complain(fmt::format("{}/config: {}", line.data_dir, why));
+    return 1;
+  };
+  if (!opened.ok()) return fail("no versions that can be read");
+  RuleVersions versions = std::move(opened).value();
+  if (line.rules_version) {
+    const auto version = versions.get(*line.rules_version);
+    if (!version.ok()) {
+      return fail(fmt::format("version {}: {}", *line.rules_version, version.error().what.view()));
+    }
+    print(version.value().toml);
+    return 0;
+  }
+  const auto listed = versions.list(line.limit);
+  if (!listed.ok()) return fail(listed.error().what.view());
+  Json rows = Json::array();
+  for (const RuleVersion& version : listed.value()) {
+    rows.push_back({{"version", version.number},
+                    {"at", time_text(version.at)},
+                    {"author", version.author},
+                    {"comment", version.comment}});
+  }
+  print_rows(line, rows, {"version", "at", "author", "comment"});
+  return 0;
 }
 
 int run_config_show(const cli::CommandLine& line) {

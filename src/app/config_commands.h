@@ -20,6 +20,17 @@ int run_config_show(const cli::CommandLine& line);
 // Exit code: 0 nothing differs, 1 something, 2 one of them is not good.
 int run_config_diff(const cli::CommandLine& line);
 
+// Puts a file's rules in force on the running server, as a new version. Exit code: 0 in force (or
+// nothing differs), 1 refused, or another version than --expect is in force, 2 no server answers.
+int run_config_apply(const cli::CommandLine& line);
+
+// The same with the rules of an earlier version. Exit codes: as for apply.
+int run_config_rollback(const cli::CommandLine& line);
+
+// The versions, newest first, or the rules of one, of a server that runs or not. Exit code: 0; 1:
+// they cannot be read, or there is no such version.
+int run_config_history(const cli::CommandLine& line);
+
 // The configuration of a file; none, and said on standard error: it is not good.
 std::optional<config::Config> good_config(const std::string& file);
 

@@ -40,7 +40,8 @@ class LineStream {
 class ControlSocket final : public loop::Task {
  public:
   static constexpr size_t kConnectionsMax = 64;
-  static constexpr size_t kRequestBytesMax = 2 * 1024 * 1024;
+  // A configuration of 8 MiB in base64.
+  static constexpr size_t kRequestBytesMax = 12 * 1024 * 1024;
   static constexpr std::chrono::milliseconds kPatience{10'000};
 
   // Answers one request; both are JSON texts without a line end. Nothing: answer() or stream() is

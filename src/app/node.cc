@@ -16,6 +16,7 @@
 #include "app/log.h"
 #include "app/queue_commands.h"
 #include "app/reload.h"
+#include "app/rules_request.h"
 #include "app/status.h"
 #include "app/systemd.h"
 #include "app/tail.h"
@@ -35,6 +36,7 @@ constexpr milliseconds kDrainLook{50};
 constexpr milliseconds kStopPatience{10'000};
 constexpr milliseconds kAlarmLook{1000};
 // The answer to commands that find no place among those that wait.
+constexpr std::string_view kFileAuthor = "file";
 constexpr const char* kBusyAnswer = R"({"error":"the consumer is busy"})";
 constexpr const char* kNonsenseAnswer = R"({"error":"the request makes no sense"})";
 
@@ -137,6 +139,7 @@ bool Node::open_storage() {
                               options_.data_dir, lock.error().os_errno));
   }
   lock_ = std::move(lock).value();
+  if (!take_stored_rules()) return false;
   auto recording =
       Recording::open(*config_, options_.data_dir, loop_count_, clock_, files_, *logger_);
   if (!recording.ok()) {
@@ -158,6 +161,66 @@ bool Node::open_storage() {
   }
   housekeeping_ = std::move(housekeeping).value();
   return true;
+}
+
+bool Node::take_stored_rules() {
+  const std::string where = options_.data_dir + "/config";
+  auto opened = RuleVersions::open(files_, clock_, options_.data_dir, objects::Access::read_write);
+  if (!opened.ok()) {
+    return refuse(fmt::format("{}: the versions of the rules cannot be opened: {}", where,
+                              opened.error().what.view()));
+  }
+  rule_versions_ = std::make_unique<RuleVersions>(std::move(opened).value());
+  if (config_->rules_source == config::RulesSource::file) {
+    note_rules_of_file();
+    return true;
+  }
+  const base::Result<uint64_t> newest = rule_versions_->newest_number();
+  if (newest.ok() && newest.value() == 0) {
+    const auto added =
+        rule_versions_->add(kFileAuthor, options_.config_file, config::rules_to_toml(*config_));
+    if (added.ok()) rules_version_ = added.value();
+    return added.ok() ||
+           refuse(fmt::format("{}: the first version of the rules cannot be stored: {}", where,
+                              added.error().what.view()));
+  }
+  const base::Result<RuleVersion> version =
+      newest.ok() ? rule_versions_->get(newest.value()) : base::Result<RuleVersion>{newest.error()};
+  if (!version.ok()) {
+    return refuse(fmt::format("{}: the newest version of the rules, {}, cannot be read: {}", where,
+                              newest.ok() ? newest.value() : 0, version.error().what.view()));
+  }
+  const config::LoadResult rules =
+      config::load_rules(version.value().toml, fmt::format("version {}", version.value().number));
+  for (const config::Problem& problem : rules.problems)
+    complain(config::to_string(problem));
+  if (!rules.ok()) return false;
+  config::Config merged = *config_;
+  config::take_rules(merged, rules.config);
+  config_ = std::make_shared<const config::Config>(std::move(merged));
+  rules_version_ = version.value().number;
+  return true;
+}
+
+// The file's history. Traffic does not need it: what cannot be noted is said.
+void Node::note_rules_of_file() {
+  const std::string toml = config::rules_to_toml(*config_);
+  const auto note = [&]() -> base::Result<uint64_t> {
+    const uint64_t newest = WEIR_TRY(rule_versions_->newest_number());
+    if (newest != 0) {
+      const RuleVersion version = WEIR_TRY(rule_versions_->get(newest));
+      const config::LoadResult rules = config::load_rules(version.toml, "");
+      if (rules.ok() && config::rules_to_toml(rules.config) == toml) return newest;
+    }
+    return rule_versions_->add(kFileAuthor, options_.config_file, toml);
+  };
+  const base::Result<uint64_t> noted = note();
+  if (noted.ok()) {
+    rules_version_ = noted.value();
+  } else {
+    logger_->log(base::LogLevel::warning, "configuration: its history cannot be written: {}",
+                 noted.error().what.view());
+  }
 }
 
 bool Node::open_data_plane() {
@@ -210,7 +273,7 @@ bool Node::open_control() {
     // Not sent: the next refresh brings the same answer again.
     [[maybe_unused]] const bool sent = loop_->post([this, addresses = std::move(addresses)] {
       addresses_ = addresses;
-      publish(config_);
+      static_cast<void>(publish(config_));  // Stalled loops are in the log.
     });
   });
   if (!resolver.ok()) return refuse("the resolver cannot be started: out of descriptors");
@@ -261,7 +324,7 @@ bool Node::open_admin() {
   return opened.ok() || refuse_listener(config_->admin, opened.error());
 }
 
-void Node::publish(std::shared_ptr<const config::Config> config) {
+std::vector<uint32_t> Node::publish(std::shared_ptr<const config::Config> config) {
   config_ = std::move(config);
   const auto snapshot = endpoints_.build(config_, ++version_, addresses_);
   prober_->watch(*snapshot);
@@ -272,6 +335,17 @@ void Node::publish(std::shared_ptr<const config::Config> config) {
     logger_->log(base::LogLevel::error,
                  "configuration {}: loop-{} is stalled and will take it up later", version_, index);
   }
+  return stalled;
+}
+
+// All that follows from another configuration. Returns the loops that are stalled.
+std::vector<uint32_t> Node::put_in_force(config::Config config) {
+  std::vector<uint32_t> stalled =
+      publish(std::make_shared<const config::Config>(std::move(config)));
+  recording_->apply(*config_);
+  housekeeping_->apply(*config_);
+  resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
+  return stalled;
 }
 
 void Node::reload() {
@@ -280,6 +354,8 @@ void Node::reload() {
     logger_->log(base::LogLevel::error, "configuration: {}", config::to_string(problem));
   }
   if (loaded.config.server.node.empty()) loaded.config.server.node = config_->server.node;
+  const bool stored = config_->rules_source == config::RulesSource::store;
+  if (stored) config::take_rules(loaded.config, *config_);
   std::vector<std::string> fixed;
   if (loaded.ok()) fixed = config::restart_needed(*config_, loaded.config);
   for (const std::string& key : fixed) {
@@ -290,10 +366,8 @@ void Node::reload() {
                  version_);
     return;
   }
-  publish(std::make_shared<const config::Config>(std::move(loaded.config)));
-  recording_->apply(*config_);
-  housekeeping_->apply(*config_);
-  resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
+  static_cast<void>(put_in_force(std::move(loaded.config)));  // Stalled loops are in the log.
+  if (!stored) note_rules_of_file();
   logger_->log(base::LogLevel::info, "configuration: version {} is in force, {} routes", version_,
                config_->routes.size());
 }
@@ -361,6 +435,7 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
   }
   if (command == "tail") return answer_tail(request, ticket);
   if (command == "kv.write") return answer_kv(request, ticket);
+  if (command == "config.apply" || command == "config.rollback") return change_rules(request);
   if (command == "counter") return answer_counter(text("operation"), ticket);
   return answer_jobs(command, text("name"));
 }
@@ -385,6 +460,45 @@ std::optional<std::string> Node::answer_kv(std::string_view request, Ticket tick
   });
   if (!sent) return kBusyAnswer;
   return std::nullopt;
+}
+
+// Checked whole, then stored, then in force: what cannot be stored does not become so.
+std::string Node::change_rules(std::string_view request) {
+  const std::optional<RulesRequest> asked = parse_rules_request(request);
+  if (!asked) return kNonsenseAnswer;
+  if (config_->rules_source == config::RulesSource::file) {
+    return rules_error("config.source is \"file\": change the file, and reload it");
+  }
+  if (asked->expected && *asked->expected != rules_version_) {
+    return rules_conflict(*asked->expected, rules_version_);
+  }
+  std::string toml = asked->toml;
+  if (asked->rollback_to) {
+    base::Result<RuleVersion> version = rule_versions_->get(*asked->rollback_to);
+    if (!version.ok()) {
+      return rules_error(fmt::format("version {}: {}", *asked->rollback_to,
+                                     version.error().code == base::ErrorCode::not_found
+                                         ? "there is no such version"
+                                         : version.error().what.view()));
+    }
+    toml = std::move(version.value().toml);
+  }
+  const config::LoadResult rules = config::load_rules(toml, asked->file);
+  if (!rules.ok()) return rules_problems(rules.problems);
+  config::Config changed = *config_;
+  config::take_rules(changed, rules.config);
+  const std::vector<std::string> keys = config::changed_keys(*config_, changed);
+  if (keys.empty()) return rules_answer(rules_version_, keys, {});
+  const base::Result<uint64_t> added = rule_versions_->add(asked->author, asked->comment, toml);
+  if (!added.ok()) {
+    return rules_error(
+        fmt::format("it cannot be stored, and is not in force: {}", added.error().what.view()));
+  }
+  rules_version_ = added.value();
+  const std::vector<uint32_t> stalled = put_in_force(std::move(changed));
+  logger_->log(base::LogLevel::info, "configuration: rules {} by {} are in force, {} keys changed",
+               rules_version_, asked->author, keys.size());
+  return rules_answer(rules_version_, keys, stalled);
 }
 
 std::optional<std::string> Node::answer_counter(const std::string& operation, Ticket ticket) {

@@ -19,6 +19,7 @@
 #include "app/housekeeping.h"
 #include "app/recording.h"
 #include "app/resolver.h"
+#include "app/rule_versions.h"
 #include "app/signals.h"
 #include "app/watchdog_thread.h"
 #include "base/clock.h"
@@ -73,7 +74,11 @@ class Node {
   bool open_control();
   bool open_admin();
 
-  void publish(std::shared_ptr<const config::Config> config);
+  bool take_stored_rules();
+
+  std::vector<uint32_t> publish(std::shared_ptr<const config::Config> config);
+  std::vector<uint32_t> put_in_force(config::Config config);
+  void note_rules_of_file();
   void reload();
   void on_signal(int signal);
   void begin_drain();
@@ -82,6 +87,7 @@ class Node {
   std::optional<std::string> answer(std::string_view request, Ticket ticket);
   std::optional<std::string> answer_tail(std::string_view request, Ticket ticket);
   std::optional<std::string> answer_kv(std::string_view request, Ticket ticket);
+  std::string change_rules(std::string_view request);
   std::optional<std::string> answer_counter(const std::string& operation, Ticket ticket);
   void answer_later(Ticket ticket, std::string text);
   std::string answer_jobs(const std::string& command, const std::string& name);
@@ -104,6 +110,8 @@ class Node {
   std::map<std::string, os::Fd> inherited_;
   std::shared_ptr<const config::Config> config_;
   uint64_t version_ = 0;  // Of the published configuration.
+  std::unique_ptr<RuleVersions> rule_versions_;
+  uint64_t rules_version_ = 0;  // The stored one that is in force; 0: none could be stored.
   int64_t start_ms_ = 0;
   uint32_t loop_count_ = 0;
   bool draining_ = false;

@@ -153,43 +153,46 @@ std::string StatusReport::json() const {
   for (const Alarm& alarm : node_.alarms()) {
     alarms.push_back({{"name", alarm.name}, {"text", alarm.text}});
   }
-  const Json report{{"version", kVersion},
-                    {"node", config.server.node},
-                    {"start_ms", node_.start_ms_},
-                    {"configuration_version", node_.version_},
-                    {"draining", node_.draining_},
-                    {"loops", node_.loop_count_},
-                    {"stalled_loops", stalled},
-                    {"stalls", stalls},
-                    {"listeners", {{"traffic", listeners}, {"admin", config.admin}}},
-                    {"connections", node_.data_plane_->open_connections()},
-                    {"followers", node_.followers_.followers()},
-                    {"requests", requests},
-                    {"answered", answered},
-                    {"recorded", recorded},
-                    {"degraded", degraded},
-                    {"totals_only", totals_only},
-                    {"lost", journal.lost},
-                    {"journal", journal_json(journal)},
-                    {"consumer",
-                     {{"events", consumer.events},
-                      {"batches", consumer.batches},
-                      {"dead_letters", consumer.dead_letters},
-                      {"store_failures", consumer.store_failures},
-                      {"snapshots", consumer.snapshots},
-                      {"damaged_sketches", consumer.damaged_sketches},
-                      {"flushed", consumer.flushed},
-                      {"letters",
-                       {{"waiting", consumer.letters_waiting},
-                        {"done_request", consumer.letters.done_request},
-                        {"replayed", consumer.letters.replayed},
-                        {"purged", consumer.letters.purged},
-                        {"refused", consumer.letters.refused}}}}},
-                    {"traffic", traffic_json(node_.recording_->live_state())},
-                    {"routes", routes_json(config)},
-                    {"upstreams", upstreams_json(node_.endpoints_, node_.clock_.monotonic())},
-                    {"without_effect", config.without_effect},
-                    {"alarms", alarms}};
+  const Json report{
+      {"version", kVersion},
+      {"node", config.server.node},
+      {"start_ms", node_.start_ms_},
+      {"configuration_version", node_.version_},
+      {"rules_version", node_.rules_version_},
+      {"rules_source", config.rules_source == config::RulesSource::store ? "store" : "file"},
+      {"draining", node_.draining_},
+      {"loops", node_.loop_count_},
+      {"stalled_loops", stalled},
+      {"stalls", stalls},
+      {"listeners", {{"traffic", listeners}, {"admin", config.admin}}},
+      {"connections", node_.data_plane_->open_connections()},
+      {"followers", node_.followers_.followers()},
+      {"requests", requests},
+      {"answered", answered},
+      {"recorded", recorded},
+      {"degraded", degraded},
+      {"totals_only", totals_only},
+      {"lost", journal.lost},
+      {"journal", journal_json(journal)},
+      {"consumer",
+       {{"events", consumer.events},
+        {"batches", consumer.batches},
+        {"dead_letters", consumer.dead_letters},
+        {"store_failures", consumer.store_failures},
+        {"snapshots", consumer.snapshots},
+        {"damaged_sketches", consumer.damaged_sketches},
+        {"flushed", consumer.flushed},
+        {"letters",
+         {{"waiting", consumer.letters_waiting},
+          {"done_request", consumer.letters.done_request},
+          {"replayed", consumer.letters.replayed},
+          {"purged", consumer.letters.purged},
+          {"refused", consumer.letters.refused}}}}},
+      {"traffic", traffic_json(node_.recording_->live_state())},
+      {"routes", routes_json(config)},
+      {"upstreams", upstreams_json(node_.endpoints_, node_.clock_.monotonic())},
+      {"without_effect", config.without_effect},
+      {"alarms", alarms}};
   return report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -200,9 +203,9 @@ bool print_status(const std::string& json, std::string& out) {
     return value.is_string() ? value.get<std::string>() : value.dump();
   };
   cli::Table facts{{"", ""}};
-  for (const char* name :
-       {"version", "node", "start_ms", "configuration_version", "draining", "loops", "connections",
-        "requests", "answered", "recorded", "degraded", "totals_only", "lost"}) {
+  for (const char* name : {"version", "node", "start_ms", "configuration_version", "rules_version",
+                           "rules_source", "draining", "loops", "connections", "requests",
+                           "answered", "recorded", "degraded", "totals_only", "lost"}) {
     facts.add({name, text(report[name])});
   }
   for (const auto& listener : report["listeners"]["traffic"])

@@ -322,6 +322,43 @@ void add_commands(CLI::App& app, CommandLine& line) {
   diff.footer("Exit codes: 0 nothing differs, 1 something does, 2 one of them is not good.");
   select(diff, line, Command::config_diff);
 
+  const auto add_change = [&line](CLI::App& command) {
+    command.add_option("--expect", line.expected_version,
+                       "Only if this version is in force: nobody was faster");
+    command.add_option("--comment", line.comment, "Why, for the history")
+        ->check([](const std::string& text) {
+          return text.size() <= 500 ? std::string{} : std::string{"at most 500 bytes"};
+        });
+    add_data(command, line);
+    add_json(command, line);
+  };
+  CLI::App& apply = *config.add_subcommand("apply", "Put the rules of a file in force, at once");
+  apply
+      .add_option("file", line.config_file,
+                  "TOML with [global], [[ip_rules]], [[path_rules]] and [[routes]] alone")
+      ->required();
+  add_change(apply);
+  apply.footer(
+      "With config.source = \"store\" alone: then the rules are the server's, not its file's. They "
+      "are\n"
+      "checked whole, stored as a new version, and then in force on every loop.\n"
+      "Exit codes: 0 in force, 1 refused, 2 no server answers.");
+  select(apply, line, Command::config_apply);
+  CLI::App& rollback =
+      *config.add_subcommand("rollback", "Put the rules of a version in force again");
+  rollback.add_option("version", line.rules_version, "Its number, from weir config history")
+      ->required();
+  add_change(rollback);
+  rollback.footer("As a new version. Exit codes: 0 in force, 1 refused, 2 no server answers.");
+  select(rollback, line, Command::config_rollback);
+  CLI::App& history = *config.add_subcommand(
+      "history", "Who changed the rules, and when; or the rules of a version");
+  history.add_option("version", line.rules_version, "Print its rules, as TOML");
+  add_limit(history, line);
+  add_data(history, line);
+  add_json(history, line);
+  select(history, line, Command::config_history);
+
   CLI::App& explain = *config.add_subcommand(
       "explain", "What would become of a request, and why, without sending it");
   explain.add_option("method", line.method, "GET, POST, ...")->required();

@@ -225,7 +225,14 @@ struct Global {
   bool operator==(const Global&) const = default;
 };
 
+// Where the rules (`global`, `ip_rules`, `path_rules`, `routes`) are from.
+enum class RulesSource : uint8_t {
+  file,
+  store,  // The newest stored version; the file's are the first one.
+};
+
 struct Config {
+  RulesSource rules_source = RulesSource::file;
   Server server;
   std::vector<Listener> traffic{{.address = "0.0.0.0:8787"}};
   std::string admin = "127.0.0.1:8788";

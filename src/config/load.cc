@@ -191,24 +191,15 @@ void add_findings(Decoded& decoded) {
   }
 }
 
-}  // namespace
-
-const std::vector<std::string>& founding_variables() {
-  static const std::vector<std::string> names{"DEFAULT_CACHE_VERSION", "DEFAULT_RATE_LIMIT",
-                                              "DEFAULT_RATE_WINDOW",   "PATH_COLLECTION_ENABLED",
-                                              "TRAFFIC_SAMPLING_RATE", "TRAFFIC_THRESHOLD",
-                                              "USE_ANALYTICS_ENGINE",  "USE_TRAFFIC_QUEUE"};
-  return names;
-}
-
-LoadResult load(std::string_view toml, std::string_view file, const Environment& environment) {
+// `decode` makes a Decoded of the document's root.
+template <typename Decode>
+LoadResult load_with(std::string_view toml, std::string_view file, Decode decode) {
   Decoded decoded;
   auto document = internal::parse_document(toml);
   if (auto* syntax = std::get_if<Problem>(&document)) {
     decoded.problems.push_back(std::move(*syntax));
   } else {
-    decoded = internal::decode(std::get<internal::Value>(document));
-    Variables{decoded, environment}.apply();
+    decoded = decode(std::get<internal::Value>(document));
     add_findings(decoded);
   }
   for (Problem& problem : decoded.problems) {
@@ -221,6 +212,35 @@ LoadResult load(std::string_view toml, std::string_view file, const Environment&
         return std::tuple{!a_file, a.line, a.column} < std::tuple{!b_file, b.line, b.column};
       });
   return {std::move(decoded.config), std::move(decoded.problems)};
+}
+
+}  // namespace
+
+const std::vector<std::string>& founding_variables() {
+  static const std::vector<std::string> names{"DEFAULT_CACHE_VERSION", "DEFAULT_RATE_LIMIT",
+                                              "DEFAULT_RATE_WINDOW",   "PATH_COLLECTION_ENABLED",
+                                              "TRAFFIC_SAMPLING_RATE", "TRAFFIC_THRESHOLD",
+                                              "USE_ANALYTICS_ENGINE",  "USE_TRAFFIC_QUEUE"};
+  return names;
+}
+
+LoadResult load(std::string_view toml, std::string_view file, const Environment& environment) {
+  return load_with(toml, file, [&environment](const internal::Value& root) {
+    Decoded decoded = internal::decode(root);
+    Variables{decoded, environment}.apply();
+    return decoded;
+  });
+}
+
+LoadResult load_rules(std::string_view toml, std::string_view file) {
+  return load_with(toml, file, internal::decode_rules);
+}
+
+void take_rules(Config& config, const Config& rules) {
+  config.global = rules.global;
+  config.ip_rules = rules.ip_rules;
+  config.path_rules = rules.path_rules;
+  config.routes = rules.routes;
 }
 
 }  // namespace weir::config

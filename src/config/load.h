@@ -33,4 +33,11 @@ const std::vector<std::string>& founding_variables();
 // `file` is only named in problems. Limits: 8 MiB of text, 10 000 routes, 1000 problems.
 LoadResult load(std::string_view toml, std::string_view file, const Environment& environment);
 
+// Rules alone (config::RulesSource), as stored versions hold them: other keys are refused, and
+// nothing else is said about the Config. Limits: as load().
+LoadResult load_rules(std::string_view toml, std::string_view file);
+
+// Puts the rules of `rules` in the place of those of `config`.
+void take_rules(Config& config, const Config& rules);
+
 }  // namespace weir::config

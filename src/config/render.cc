@@ -314,21 +314,10 @@ std::vector<Setting> changed(const Config& before, const Config& after) {
   return out;
 }
 
-}  // namespace
-
-std::vector<Setting> settings(const Config& config) {
-  std::vector<Setting> out;
-  for (Line& line : render(config)) {
-    std::string key = key_of(line);
-    out.push_back({std::move(key), std::move(line.value), line.restart});
-  }
-  return out;
-}
-
-std::string to_toml(const Config& config) {
+std::string toml_of(const std::vector<Line>& lines) {
   std::string out;
   std::string section;
-  for (const Line& line : render(config)) {
+  for (const Line& line : lines) {
     if (line.of == Of::route && line.name == "id") {
       out += "\n[[routes]]\n";
     } else if (line.of == Of::path_rule && line.name == "id") {
@@ -342,6 +331,27 @@ std::string to_toml(const Config& config) {
     out += fmt::format("{} = {}\n", line.name, line.value);
   }
   return out;
+}
+
+}  // namespace
+
+std::vector<Setting> settings(const Config& config) {
+  std::vector<Setting> out;
+  for (Line& line : render(config)) {
+    std::string key = key_of(line);
+    out.push_back({std::move(key), std::move(line.value), line.restart});
+  }
+  return out;
+}
+
+std::string to_toml(const Config& config) {
+  return toml_of(render(config));
+}
+
+std::string rules_to_toml(const Config& config) {
+  Renderer renderer{/*with_ip_rules=*/true};
+  internal::describe_rules(renderer, config);
+  return toml_of(renderer.take());
 }
 
 std::vector<std::string> changed_keys(const Config& before, const Config& after) {

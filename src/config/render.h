@@ -22,6 +22,9 @@ std::vector<Setting> settings(const Config& config);
 // A file that load() reads back to the same Config (without [vars] that changed nothing).
 std::string to_toml(const Config& config);
 
+// What load_rules() reads back to the same rules.
+std::string rules_to_toml(const Config& config);
+
 // The keys whose values differ, in order; a route that was added or removed is one key,
 // "routes.ID"; so are all IP rules together, "ip_rules", because they have no names.
 std::vector<std::string> changed_keys(const Config& before, const Config& after);

@@ -380,6 +380,15 @@ class Weir:
         if ready:
             wait_for(self._accepts, "weir accepts connections")
 
+    def start_again(self, signal_number):
+        """Ends the process with the signal, and starts it on the same data."""
+        self.process.send_signal(signal_number)
+        self.process.wait(60)
+        self.process = subprocess.Popen(
+            [WEIR, "serve", "--config", self.config, "--data", self.data],
+            stdout=self.log, stderr=subprocess.STDOUT)
+        wait_for(self._accepts, "weir accepts connections again", 60)
+
     def write(self, config):
         text = config.replace("{traffic}", f"127.0.0.1:{self.port}").replace("{dir}", self.dir)
         if "[listen]" not in text:

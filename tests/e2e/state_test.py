@@ -24,19 +24,8 @@ upstreams = ["{upstream}"]
 
 
 class KeepingWeir(Weir):
-    def start_again(self, signal_number):
-        self.process.send_signal(signal_number)
-        self.process.wait(60)
-        self.process = subprocess.Popen(
-            [harness.WEIR, "serve", "--config", self.config, "--data", self.data()],
-            stdout=self.log, stderr=subprocess.STDOUT)
-        wait_for(self._accepts, "weir accepts connections again", 60)
-
-    def data(self):
-        return os.path.join(self.dir, "data")
-
     def traffic(self):
-        run = subprocess.run([harness.WEIR, "status", "--json", "--data", self.data()],
+        run = subprocess.run([harness.WEIR, "status", "--json", "--data", self.data],
                              capture_output=True, check=True, timeout=60)
         return json.loads(run.stdout)["traffic"] or {"total_requests": None}
 
@@ -58,7 +47,7 @@ class StateTest(unittest.TestCase):
                 self.assertEqual(client.ask(f"/users/{number + 1000}").status, 200)
 
     def count(self, *operation):
-        run = subprocess.run([harness.WEIR, "counter", *operation, "--data", self.weir.data()],
+        run = subprocess.run([harness.WEIR, "counter", *operation, "--data", self.weir.data],
                              capture_output=True, text=True, timeout=60, check=False)
         return int(run.stdout) if run.returncode == 0 else run.stderr
 
@@ -90,7 +79,7 @@ class StateTest(unittest.TestCase):
         self.ask(2)
         later = self.weir.wait_for_total(9)
         self.assertEqual((later["peak_rpm"], later["missed"]), (7, 0))
-        text = subprocess.run([harness.WEIR, "status", "--data", self.weir.data()],
+        text = subprocess.run([harness.WEIR, "status", "--data", self.weir.data],
                               capture_output=True, check=True, timeout=60).stdout.decode()
         self.assertRegex(text, r"traffic total_requests +9\b")
 

@@ -19,6 +19,8 @@ from ageing import age
 from exchanges import request
 from harness import Node, Upstream, Wire
 
+import control  # On the path that the harness adds.
+
 OBJECT_POINTS = ["objects.before_put", "objects.after_put", "objects.before_remove",
                  "objects.after_remove"]
 COMMAND_POINTS = ["command.before_run", "command.after_run"]
@@ -76,14 +78,7 @@ class Archive(Node):
         """The server's answer; None when it ended."""
         while self.alive():
             try:
-                with socket.socket(socket.AF_UNIX) as sock:
-                    sock.settimeout(30)
-                    sock.connect(os.path.join(self.data, "control.sock"))
-                    sock.sendall(json.dumps(question).encode() + b"\n")
-                    answer = b""
-                    while piece := sock.recv(65536):
-                        answer += piece
-                return json.loads(answer)
+                return control.ask(self.data, **question)
             except (OSError, ValueError):
                 time.sleep(0.005)  # It has just begun, or is about to end.
         return None

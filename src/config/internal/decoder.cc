@@ -480,4 +480,13 @@ Decoded decode(const Value& root) {
   return out;
 }
 
+Decoded decode_rules(const Value& root) {
+  Decoded out;
+  Decoder decoder{root, out};
+  describe_rules(decoder, out.config);
+  decoder.report_unknown();
+  complete(out.config);
+  return out;
+}
+
 }  // namespace weir::config::internal

@@ -19,6 +19,8 @@ struct Decoded {
 };
 
 Decoded decode(const Value& root);
+// Rules alone: other keys are not known.
+Decoded decode_rules(const Value& root);
 
 inline constexpr size_t kProblemsMax = 1000;
 

@@ -38,6 +38,8 @@ inline constexpr std::array<Choice<ClientAddress>, 6> kClientAddresses{
      {"cf-connecting-ip", ClientAddress::cf_connecting_ip},
      {"x-real-ip", ClientAddress::x_real_ip},
      {"proxy_protocol", ClientAddress::proxy_protocol}}};
+inline constexpr std::array<Choice<RulesSource>, 2> kRulesSources{
+    {{"file", RulesSource::file}, {"store", RulesSource::store}}};
 inline constexpr std::array<Choice<Collect>, 2> kCollects{
     {{"routes", Collect::routes}, {"all", Collect::all}}};
 inline constexpr std::array<Choice<ClientIpPrivacy>, 3> kClientIpPrivacies{
@@ -256,9 +258,22 @@ void describe_route(V& v, R& r) {
   v.rate_limits("rate_limit", r.rate_limit);
 }
 
-// C is Config or const Config.
+// What stored versions hold (load_rules()). C is Config or const Config.
+template <typename V, typename C>
+void describe_rules(V& v, C& c) {
+  v.table("global", [&] { v.rate_limits("rate_limit", c.global.rate_limit); });
+  v.ip_rules("ip_rules", c.ip_rules);
+  v.path_rules("path_rules", c.path_rules);
+  v.routes("routes", c.routes);
+}
+
 template <typename V, typename C>
 void describe(V& v, C& c) {
+  v.table("config", [&] {
+    v.restart(true);
+    v.choice("source", c.rules_source, kRulesSources);
+    v.restart(false);
+  });
   v.table("server", [&] { describe_server(v, c.server); });
   v.table("listen", [&] { describe_listen(v, c); });
   v.table("limits", [&] { describe_limits(v, c.limits); });
@@ -284,10 +299,7 @@ void describe(V& v, C& c) {
   });
   v.table("dns", [&] { v.duration("refresh", c.dns_refresh, Range{kSecond, kDay}); });
   v.vars("vars", c.vars);
-  v.table("global", [&] { v.rate_limits("rate_limit", c.global.rate_limit); });
-  v.ip_rules("ip_rules", c.ip_rules);
-  v.path_rules("path_rules", c.path_rules);
-  v.routes("routes", c.routes);
+  describe_rules(v, c);
 }
 
 }  // namespace weir::config::internal

@@ -1,0 +1,74 @@
+#include "app/rules_request.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "app/command_output.h"
+#include "app/rule_versions.h"
+#include "codec/text.h"
+
+namespace weir::app {
+namespace {
+
+// False: it is there, and no string of at most `bytes_max`.
+bool read_text(const Json& request, const char* key, size_t bytes_max, std::string& out) {
+  const auto found = request.find(key);
+  if (found == request.end()) return true;
+  if (!found->is_string()) return false;
+  out = found->get<std::string>();
+  return out.size() <= bytes_max;
+}
+
+bool read_number(const Json& request, const char* key, std::optional<uint64_t>& out) {
+  const auto found = request.find(key);
+  if (found == request.end()) return true;
+  if (!found->is_number_unsigned()) return false;
+  out = found->get<uint64_t>();
+  return true;
+}
+
+}  // namespace
+
+std::optional<RulesRequest> parse_rules_request(std::string_view request) {
+  constexpr size_t kFileNameBytesMax = 4096;
+  const Json parsed = Json::parse(request, nullptr, false);
+  if (!parsed.is_object()) return std::nullopt;
+  RulesRequest out;
+  std::string toml;
+  const bool good = read_text(parsed, "toml", request.size(), toml) &&
+                    read_text(parsed, "file", kFileNameBytesMax, out.file) &&
+                    read_text(parsed, "author", RuleVersions::kAuthorBytesMax, out.author) &&
+                    read_text(parsed, "comment", RuleVersions::kCommentBytesMax, out.comment) &&
+                    read_number(parsed, "version", out.rollback_to) &&
+                    read_number(parsed, "expected", out.expected);
+  if (!good || out.author.empty()) return std::nullopt;
+  if (parsed.contains("toml") == out.rollback_to.has_value()) return std::nullopt;
+  base::Result<std::string> decoded = codec::base64_decode(toml);
+  if (!decoded.ok()) return std::nullopt;
+  out.toml = std::move(decoded).value();
+  if (out.rollback_to) out.file = fmt::format("version {}", *out.rollback_to);
+  return out;
+}
+
+std::string rules_error(std::string_view error) {
+  return json_text({{"error", error}});
+}
+
+std::string rules_conflict(uint64_t expected, uint64_t in_force) {
+  return json_text(
+      {{"error", fmt::format("version {} was expected, {} is in force", expected, in_force)},
+       {"conflict", true}});
+}
+
+std::string rules_problems(const std::vector<config::Problem>& problems) {
+  return json_text(
+      {{"error", "refused, nothing has changed"}, {"problems", problems_json(problems)}});
+}
+
+std::string rules_answer(uint64_t version, const std::vector<std::string>& changed,
+                         const std::vector<uint32_t>& stalled) {
+  return json_text({{"version", version}, {"changed", changed}, {"stalled", stalled}});
+}
+
+}  // namespace weir::app

@@ -1,0 +1,185 @@
+"""Rules in the store: applied, refused, rolled back, kept over a kill, and in force under load without
+a request that fails or mixes two versions."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import threading
+import unittest
+
+import harness
+from harness import Upstream, Weir, WeirTest, wait_for
+
+import control  # On the path that the harness adds.
+
+NODE = """
+[config]
+source = "SOURCE"
+[server]
+workers = 2
+[listen]
+traffic = ["{traffic}"]
+"""
+
+RULES = """
+[[routes]]
+id = "kv"
+pattern = "/kv/*"
+upstreams = ["{upstream}"]
+response_headers = {set = {X-A = "VERSION", X-B = "VERSION"}}
+"""
+
+
+class ConfigStore(WeirTest):
+    CONFIG = NODE.replace("SOURCE", "store") + RULES.replace("VERSION", "first")
+
+    def rules(self, version, more=""):
+        path = os.path.join(self.weir.dir, "rules.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(RULES.replace("VERSION", version).replace("{upstream}", self.upstream.url) +
+                       more)
+        return path
+
+    def change(self, *arguments, code=0):
+        got, out, err = self.weir.run("config", *arguments, "--json")
+        self.assertEqual(got, code, out + err)
+        return json.loads(out)
+
+    def history(self):
+        return json.loads(self.weir.run("config", "history", "--json")[1])
+
+    def headers(self):
+        with self.weir.client() as client:
+            answer = client.ask("/kv/a")
+            return answer.status, answer.get("x-a"), answer.get("x-b")
+
+    def test_1_the_first_version_is_the_files(self):
+        self.assertEqual(self.headers(), (200, "first", "first"))
+        (first,) = self.history()
+        self.assertEqual((first["version"], first["author"]), (1, "file"))
+        code, toml, _ = self.weir.run("config", "history", "1")
+        self.assertEqual(code, 0)
+        self.assertIn("[[routes]]", toml)
+        self.assertNotIn("[server]", toml)
+
+    def test_2_what_is_applied_is_in_force_when_the_command_returns_and_after_a_kill(self):
+        answer = self.change("apply", self.rules("second"), "--comment", "更新", "--expect", "1")
+        self.assertEqual((answer["version"], answer["stalled"]), (2, []))
+        self.assertEqual(answer["changed"], ["routes.kv.response_headers.set"])
+        self.assertEqual(self.headers(), (200, "second", "second"))
+        self.weir.start_again(signal.SIGKILL)
+        self.assertEqual(self.headers(), (200, "second", "second"))
+        newest = self.history()[0]
+        self.assertEqual((newest["version"], newest["comment"]), (2, "更新"))
+        self.assertNotEqual(newest["author"], "")
+        again = self.change("apply", self.rules("second"))
+        self.assertEqual((again["version"], again["changed"]), (2, []))
+
+    def test_3_a_stale_version_and_bad_rules_change_nothing(self):
+        refused = self.change("apply", self.rules("third"), "--expect", "1", code=1)
+        self.assertTrue(refused["conflict"])
+        self.assertIn("version 1 was expected, 2 is in force", refused["error"])
+        bad = self.rules("third", 'body_max = -1\n[server]\nworkers = 3\n')
+        refused = self.change("apply", bad, code=1)
+        keys = [problem["key"] for problem in refused["problems"]]
+        self.assertEqual(keys, ["routes[0].body_max", "server"])
+        self.assertEqual(refused["problems"][0]["file"], bad)
+        code, out, err = self.weir.run("config", "apply", bad)
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("rules.toml:7:12: routes[0].body_max: ", err)
+        self.assertIn("nothing has changed", err)
+        self.assertEqual(self.headers(), (200, "second", "second"))
+        self.assertEqual(len(self.history()), 2)
+
+    def test_4_a_rollback_is_a_new_version_with_the_old_rules(self):
+        answer = self.change("rollback", "1")
+        self.assertEqual(answer["version"], 3)
+        self.assertEqual(self.headers(), (200, "first", "first"))
+        refused = self.change("rollback", "99", code=1)
+        self.assertIn("there is no such version", refused["error"])
+
+    def test_5_a_reload_of_the_file_leaves_the_stored_rules(self):
+        with open(self.weir.config, "a", encoding="utf-8") as file:
+            file.write("[dns]\nrefresh = \"5s\"\n")
+        before = json.loads(self.weir.run("status", "--json")[1])
+        self.weir.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: json.loads(self.weir.run("status", "--json")[1])["configuration_version"] >
+                 before["configuration_version"], "the reload")
+        status = json.loads(self.weir.run("status", "--json")[1])
+        self.assertEqual((status["rules_source"], status["rules_version"]), ("store", 3))
+        self.assertEqual(self.headers(), (200, "first", "first"))
+
+    # A reload storm: 60 changes under load. Both fields are of one version in each response.
+    def test_6_changes_under_load_drop_no_request_and_mix_no_two_versions(self):
+        seen, failures, stop = set(), [], threading.Event()
+
+        def load():
+            with self.weir.client() as client:
+                while not stop.is_set():
+                    answer = client.ask("/kv/a")
+                    pair = (answer.get("x-a"), answer.get("x-b"))
+                    if answer.status != 200 or pair[0] != pair[1]:
+                        failures.append((answer.status, pair))
+                    seen.add(pair[0])
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for number in range(60):
+            with open(self.rules(f"storm{number}"), "rb") as file:
+                toml = base64.b64encode(file.read()).decode()
+            answer = control.ask(self.weir.data, command="config.apply", author="storm", toml=toml)
+            self.assertEqual((answer["version"], answer["stalled"]), (4 + number, []))
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertGreater(len(seen), 10)
+        self.assertEqual(self.headers(), (200, "storm59", "storm59"))
+        self.assertEqual(self.history()[0]["version"], 63)
+
+
+class ConfigFile(unittest.TestCase):
+    def test_with_the_file_as_source_its_reloads_are_the_history_and_nothing_is_applied(self):
+        upstream = Upstream()
+        self.addCleanup(upstream.close)
+        weir = Weir((NODE.replace("SOURCE", "file") + RULES.replace("VERSION", "one"))
+                    .replace("{upstream}", upstream.url))
+        self.addCleanup(weir.stop)
+
+        def history():
+            return json.loads(weir.run("config", "history", "--json")[1])
+        self.assertEqual([row["author"] for row in history()], ["file"])
+        with open(weir.config, encoding="utf-8") as file:
+            text = file.read()
+        with open(weir.config, "w", encoding="utf-8") as file:
+            file.write(text.replace('"one"', '"two"'))
+        weir.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(history()) == 2, "the reload is noted")
+        self.assertIn('"two"', weir.run("config", "history", "2")[1])
+        code, _, err = weir.run("config", "apply", weir.config)
+        self.assertEqual(code, 1)
+        self.assertIn('config.source is "file"', err)
+
+    def test_a_damaged_newest_version_stops_the_start_with_the_reason(self):
+        upstream = Upstream()
+        self.addCleanup(upstream.close)
+        weir = Weir((NODE.replace("SOURCE", "store") + RULES).replace("{upstream}", upstream.url))
+        folder = os.path.join(weir.data, "config")
+        newest = sorted(os.listdir(folder))[-1]
+        weir.process.send_signal(signal.SIGTERM)
+        weir.process.wait(60)
+        with open(os.path.join(folder, newest), "r+b") as file:
+            file.seek(20)
+            file.write(b"\xff\xfe")
+        run = subprocess.run([harness.WEIR, "serve", "--config", weir.config, "--data",
+                              weir.data],
+                             capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("the newest version of the rules, 1, cannot be read", run.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
