@@ -15,6 +15,7 @@
 #include "app/demo.h"
 #include "app/explain_command.h"
 #include "app/kv_commands.h"
+#include "app/limit_commands.h"
 #include "app/log.h"
 #include "app/node.h"
 #include "app/operator_commands.h"
@@ -120,6 +121,10 @@ int run_command(const cli::CommandLine& line) {
       return run_sql(line);
     case cli::Command::kv_get:
       return run_kv_get(line);
+    case cli::Command::limits_status:
+      return run_limits_status(line);
+    case cli::Command::limits_reset:
+      return run_limits_reset(line);
     case cli::Command::counter:
       return run_counter(line);
     case cli::Command::queues_list:

@@ -63,6 +63,9 @@ class DataPlane {
 
   void start(std::shared_ptr<const gateway::Snapshot> snapshot);
 
+  // Any thread.
+  limit::Limiter& limiter() { return shared_.limiter; }
+
   // In force on every loop when it returns, or the indexes of loops that did not answer within
   // `patience` (they will take it up as soon as they do).
   std::vector<uint32_t> publish(std::shared_ptr<const gateway::Snapshot> snapshot,

@@ -13,6 +13,7 @@
 
 #include "app/counter_command.h"
 #include "app/kv_commands.h"
+#include "app/limit_commands.h"
 #include "app/log.h"
 #include "app/queue_commands.h"
 #include "app/reload.h"
@@ -91,9 +92,9 @@ int Node::run() {
   }
   recording_->start();
   housekeeping_->start();
-  const auto snapshot = endpoints_.build(config_, ++version_, addresses_);
-  prober_->watch(*snapshot);
-  data_plane_->start(snapshot);
+  snapshot_ = endpoints_.build(config_, ++version_, addresses_);
+  prober_->watch(*snapshot_);
+  data_plane_->start(snapshot_);
   if (!start_watchdog()) return 1;
   resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
   watch_alarm_->set(kAlarmLook);
@@ -326,9 +327,9 @@ bool Node::open_admin() {
 
 std::vector<uint32_t> Node::publish(std::shared_ptr<const config::Config> config) {
   config_ = std::move(config);
-  const auto snapshot = endpoints_.build(config_, ++version_, addresses_);
-  prober_->watch(*snapshot);
-  const auto stalled = data_plane_->publish(snapshot, kPublishPatience);
+  snapshot_ = endpoints_.build(config_, ++version_, addresses_);
+  prober_->watch(*snapshot_);
+  const auto stalled = data_plane_->publish(snapshot_, kPublishPatience);
   admin_->set_health_path(config_->health_path);
   watchdog_->set_threshold(config_->server.stall_threshold);
   for (const uint32_t index : stalled) {
@@ -436,6 +437,7 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
   if (command == "tail") return answer_tail(request, ticket);
   if (command == "kv.write") return answer_kv(request, ticket);
   if (command == "config.apply" || command == "config.rollback") return change_rules(request);
+  if (command == "limits") return answer_limits(text("ip"), parsed.value("reset", false));
   if (command == "counter") return answer_counter(text("operation"), ticket);
   return answer_jobs(command, text("name"));
 }
@@ -499,6 +501,19 @@ std::string Node::change_rules(std::string_view request) {
   logger_->log(base::LogLevel::info, "configuration: rules {} by {} are in force, {} keys changed",
                rules_version_, asked->author, keys.size());
   return rules_answer(rules_version_, keys, stalled);
+}
+
+std::string Node::answer_limits(const std::string& ip, bool reset) {
+  const std::optional<config::IpAddress> client = config::parse_ip(ip);
+  if (!client) return kNonsenseAnswer;
+  limit::Limiter& limiter = data_plane_->limiter();
+  if (reset) {
+    const size_t count = gateway::reset_limits_of(*snapshot_, limiter, *client, clock_.wall());
+    logger_->log(base::LogLevel::info, "rate limits of {} were reset", config::to_string(*client));
+    return fmt::format(R"({{"reset":{}}})", count);
+  }
+  return limits_json(
+      gateway::limits_of(*snapshot_, limiter, *client, clock_.monotonic(), clock_.wall()));
 }
 
 std::optional<std::string> Node::answer_counter(const std::string& operation, Ticket ticket) {

@@ -88,6 +88,7 @@ class Node {
   std::optional<std::string> answer_tail(std::string_view request, Ticket ticket);
   std::optional<std::string> answer_kv(std::string_view request, Ticket ticket);
   std::string change_rules(std::string_view request);
+  std::string answer_limits(const std::string& ip, bool reset);
   std::optional<std::string> answer_counter(const std::string& operation, Ticket ticket);
   void answer_later(Ticket ticket, std::string text);
   std::string answer_jobs(const std::string& command, const std::string& name);
@@ -120,6 +121,7 @@ class Node {
 
   std::unique_ptr<os::DirectoryLock> lock_;
   gateway::EndpointTable endpoints_;
+  std::shared_ptr<const gateway::Snapshot> snapshot_;  // In force.
   gateway::Addresses addresses_;
   std::unique_ptr<Recording> recording_;
   std::unique_ptr<Housekeeping> housekeeping_;

@@ -85,6 +85,23 @@ void add_counter_command(CLI::App& app, CommandLine& line) {
   select(counter, line, Command::counter);
 }
 
+void add_limits_commands(CLI::App& app, CommandLine& line) {
+  CLI::App& limits = *app.add_subcommand("limits", "Rate limits of one client");
+  limits.require_subcommand(1);
+  CLI::App& status = *limits.add_subcommand("status", "What it has left of each limit");
+  status.add_option("ip", line.ip, "The client's address")->required();
+  add_data(status, line);
+  add_json(status, line);
+  status.footer("Limits of header values are not shown: nobody knows which ones a client sends.");
+  select(status, line, Command::limits_status);
+  CLI::App& reset = *limits.add_subcommand("reset", "Forget what it was charged");
+  reset.add_option("ip", line.ip, "The client's address")->required();
+  add_data(reset, line);
+  add_json(reset, line);
+  reset.footer("Limits of all clients together stay as they are.");
+  select(reset, line, Command::limits_reset);
+}
+
 void add_hours(CLI::App& command, CommandLine& line) {
   command.add_option("--hours", line.hours, "Of the last hours, the running one included")
       ->check(CLI::Range(1, 744))
@@ -291,6 +308,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
   add_flow_commands(app, line);
   add_kv_commands(app, line);
   add_counter_command(app, line);
+  add_limits_commands(app, line);
   add_stats_commands(app, line);
   add_jobs_commands(app, line);
   add_objects_commands(app, line);

@@ -41,6 +41,8 @@ enum class Command {
   queues_purge,
   audit,
   counter,
+  limits_status,
+  limits_reset,
 };
 
 struct CommandLine {

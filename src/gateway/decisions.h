@@ -2,6 +2,9 @@
 // What the stages decide about a request, without what follows from it: the Exchange acts on these,
 // explain() tells them. Pure; any thread.
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -26,6 +29,28 @@ class HeaderMatch final : public routing::HeaderLookup {
 
  private:
   http::Fields fields_;
+};
+
+// An IPv6 client is the network that it was given: who has one address has all of them.
+inline constexpr uint8_t kThrottleIpv6Bits = 64;
+
+// What the limiter knows a throttle by, whatever its place in the list: a reload that keeps the
+// prefix keeps its counts. How it begins keeps it apart from the limits of routes
+// (RequestRules::rate_limit_ids).
+class ThrottleId {
+ public:
+  explicit ThrottleId(const config::Cidr& prefix) {
+    constexpr std::string_view kName = "ip_rule/";
+    static_assert(kName.size() + 16 + 1 == kBytes);
+    auto* const end = std::copy(kName.begin(), kName.end(), bytes_.data());
+    std::copy(prefix.network.bytes.begin(), prefix.network.bytes.end(), end);
+    bytes_.back() = static_cast<char>(prefix.prefix_bits);
+  }
+  std::string_view view() const { return {bytes_.data(), bytes_.size()}; }
+
+ private:
+  static constexpr size_t kBytes = 25;
+  std::array<char, kBytes> bytes_{};
 };
 
 // CONNECT and TRACE.

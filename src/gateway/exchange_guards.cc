@@ -14,33 +14,8 @@
 #include "gateway/exchange.h"
 
 namespace weir::gateway {
-namespace {
 
 using config::IpAction;
-
-// An IPv6 client is the network that it was given: who has one address has all of them.
-constexpr uint8_t kThrottleIpv6Bits = 64;
-
-// What the limiter knows a throttle by, whatever its place in the list: a reload that keeps the
-// prefix keeps its counts. How it begins keeps it apart from the limits of routes
-// (RequestRules::rate_limit_ids).
-class ThrottleId {
- public:
-  explicit ThrottleId(const config::Cidr& prefix) {
-    constexpr std::string_view kName = "ip_rule/";
-    static_assert(kName.size() + 16 + 1 == kBytes);
-    auto* const end = std::copy(kName.begin(), kName.end(), bytes_.data());
-    std::copy(prefix.network.bytes.begin(), prefix.network.bytes.end(), end);
-    bytes_.back() = static_cast<char>(prefix.prefix_bits);
-  }
-  std::string_view view() const { return {bytes_.data(), bytes_.size()}; }
-
- private:
-  static constexpr size_t kBytes = 25;
-  std::array<char, kBytes> bytes_{};
-};
-
-}  // namespace
 
 // Who is allowed, or under no rule, goes on without an allocation.
 bool Exchange::check_ip_rules() {

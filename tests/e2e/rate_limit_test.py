@@ -85,6 +85,29 @@ class RateLimit(WeirTest):
             self.assertEqual(ask("127.0.0.4", 1, "/keyed/a", f"X-API-Key: {key}"), [200])
         self.assertEqual(ask("127.0.0.4", 1, "/keyed/a", "X-API-Key: six"), [429])
 
+    def test_a_clients_limits_are_shown_and_reset(self):
+        def limits():
+            code, out, err = self.weir.run("limits", "status", "127.0.0.9", "--json")
+            self.assertEqual(code, 0, err)
+            return {row["id"]: row for row in json.loads(out)}
+        self.assertEqual(self.ask_from("127.0.0.9", 40, "/limited/mine"), [200] * 40)
+        self.assertEqual(self.ask_from("127.0.0.9", 1, "/limited/mine"), [429])
+        own = limits()["route/limited/3600s/client/64"]
+        self.assertEqual((own["limit"], own["used"], own["remaining"], own["own"]),
+                         (40, 40, 0, True))
+        self.assertGreater(own["retry_after_seconds"], 3500)
+        whole = limits()["route/limited/3600s/route"]
+        self.assertGreaterEqual(whole["used"], 40)
+        self.assertFalse(whole["own"])
+        code, out, err = self.weir.run("limits", "reset", "127.0.0.9")
+        self.assertEqual((code, out), (0, "127.0.0.9: 2 limits were reset\n"), err)
+        self.assertEqual(limits()["route/limited/3600s/client/64"]["used"], 0)
+        self.assertGreaterEqual(limits()["route/limited/3600s/route"]["used"], whole["used"])
+        self.assertEqual(self.ask_from("127.0.0.9", 1, "/limited/mine"), [200])
+        code, _, err = self.weir.run("limits", "status", "nobody")
+        self.assertEqual(code, 1)
+        self.assertIn("nobody is not an address", err)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,0 +1,65 @@
+#include "app/limit_commands.h"
+
+#include <fmt/format.h>
+
+#include "app/command_output.h"
+#include "app/log.h"
+
+namespace weir::app {
+namespace {
+
+double seconds_of(std::chrono::microseconds us) {
+  return std::chrono::duration<double>(us).count();
+}
+
+// Null, and said: there is no answer.
+Json ask_about(const cli::CommandLine& line, bool reset) {
+  Json answer = ask(line.data_dir, {{"command", "limits"}, {"ip", line.ip}, {"reset", reset}});
+  if (!answer.is_object()) {
+    complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
+    return {};
+  }
+  if (!answer.contains("error")) return answer;
+  complain(fmt::format("{} is not an address", line.ip));
+  return {};
+}
+
+}  // namespace
+
+int run_limits_status(const cli::CommandLine& line) {
+  const Json answer = ask_about(line, false);
+  if (!answer.is_object()) return 1;
+  print_rows(line, answer["limits"],
+             {"id", "limit", "window_seconds", "used", "remaining", "retry_after_seconds",
+              "reset_after_seconds", "own", "enforced"});
+  return 0;
+}
+
+int run_limits_reset(const cli::CommandLine& line) {
+  const Json answer = ask_about(line, true);
+  if (!answer.is_object()) return 1;
+  if (line.json) {
+    print_json(answer);
+  } else {
+    print(fmt::format("{}: {} limits were reset\n", line.ip, answer["reset"].get<uint64_t>()));
+  }
+  return 0;
+}
+
+std::string limits_json(const std::vector<gateway::LimitUse>& limits) {
+  Json rows = Json::array();
+  for (const gateway::LimitUse& each : limits) {
+    rows.push_back({{"id", each.id},
+                    {"own", each.own},
+                    {"enforced", each.enforced},
+                    {"limit", each.limit.requests},
+                    {"window_seconds", each.limit.window.count()},
+                    {"used", each.limit.requests - each.room.remaining},
+                    {"remaining", each.room.remaining},
+                    {"retry_after_seconds", seconds_of(each.room.retry_after)},
+                    {"reset_after_seconds", seconds_of(each.room.reset_after)}});
+  }
+  return json_text({{"limits", rows}});
+}
+
+}  // namespace weir::app

@@ -1,0 +1,96 @@
+#include "gateway/limit_use.h"
+
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "access/ip_rules.h"
+#include "gateway/decisions.h"
+
+namespace weir::gateway {
+namespace {
+
+// Threading: one thread at a time.
+class EachLimit {
+ public:
+  // Of a limit: its use without its room, and its entry.
+  using Visit = std::function<void(LimitUse use, const base::TableKey& key)>;
+
+  EachLimit(const limit::Limiter& limiter, const config::IpAddress& client, Visit visit)
+      : limiter_(limiter), client_(client), visit_(std::move(visit)) {}
+
+  void run(const Snapshot& snapshot, base::Wall wall) {
+    visit_ip_rule(snapshot, wall);
+    for (const RouteTargets& targets : snapshot.targets) {
+      visit_rules(targets.rules);
+      for (const RequestRules& rules : targets.path_rule_rules)
+        visit_rules(rules);
+    }
+  }
+
+ private:
+  void visit_ip_rule(const Snapshot& snapshot, base::Wall wall) {
+    if (client_ == config::IpAddress{}) return;
+    const access::Decision decision = snapshot.ip_rules->decide(client_, wall);
+    for (const access::Decider& decider : {decision.enforced, decision.dry_run}) {
+      if (decider.action != config::IpAction::throttle) continue;
+      const access::Match& match = snapshot.ip_rules->match(decider);
+      const config::IpRule& rule = snapshot.config.ip_rules[match.rule];
+      visit_(
+          {.id = "ip_rule/" + config::to_string(match.prefix),
+           .enforced = rule.enforce,
+           .limit = {.requests = rule.limit, .window = rule.window}},
+          limiter_.address_key(ThrottleId{match.prefix}.view(), client_.bytes, kThrottleIpv6Bits));
+    }
+  }
+
+  void visit_rules(const RequestRules& rules) {
+    for (size_t i = 0; i < rules.rate_limits.size(); ++i) {
+      const config::RateLimit& rule = rules.rate_limits[i];
+      const std::string& id = rules.rate_limit_ids[i];
+      if (rule.per == config::LimitPer::header || !seen_.insert(id).second) continue;
+      const bool own = rule.per == config::LimitPer::client;
+      visit_({.id = id,
+              .own = own,
+              .enforced = rule.enforce,
+              .limit = {.requests = rule.limit, .window = rule.window}},
+             own ? limiter_.address_key(id, client_.bytes, rule.ipv6_prefix_bits)
+                 : limiter_.value_key(id, {}));
+    }
+  }
+
+  const limit::Limiter& limiter_;
+  const config::IpAddress client_;
+  const Visit visit_;
+  std::set<std::string_view> seen_;  // A path rule is for several routes.
+};
+
+}  // namespace
+
+std::vector<LimitUse> limits_of(const Snapshot& snapshot, limit::Limiter& limiter,
+                                const config::IpAddress& client, base::Monotonic now,
+                                base::Wall wall) {
+  std::vector<LimitUse> uses;
+  EachLimit{limiter, client,
+            [&](LimitUse use, const base::TableKey& key) {
+              use.room = limiter.look({key, use.limit}, now);
+              uses.push_back(std::move(use));
+            }}
+      .run(snapshot, wall);
+  return uses;
+}
+
+size_t reset_limits_of(const Snapshot& snapshot, limit::Limiter& limiter,
+                       const config::IpAddress& client, base::Wall wall) {
+  size_t count = 0;
+  EachLimit{limiter, client,
+            [&](const LimitUse& use, const base::TableKey& key) {
+              if (!use.own) return;
+              limiter.reset(key);
+              ++count;
+            }}
+      .run(snapshot, wall);
+  return count;
+}
+
+}  // namespace weir::gateway
