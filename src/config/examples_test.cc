@@ -29,10 +29,11 @@ Config loaded(const char* path) {
   return std::move(result.config);
 }
 
-// The defaults, with the least that an IP rule, a path rule and a route need.
+// The defaults, with the least that rules and a route need.
 Config reference() {
   Config config;
   config.ip_rules = {{.match = {"192.0.2.0/24"}, .action = IpAction::block}};
+  config.geo_rules = {{.action = GeoAction::block, .countries = {"CN"}}};
   config.path_rules = {{.id = "example", .pattern = "/example/search/*"}};
   Route& route = config.routes.emplace_back();
   route.id = "example";
@@ -41,8 +42,8 @@ Config reference() {
   return config;
 }
 
-// "routes.example.timeouts.connect" as "routes[0].timeouts.connect", with `index` "[0]". An IP rule
-// stands in the file as it is named.
+// "routes.example.timeouts.connect" as "routes[0].timeouts.connect", with `index` "[0]". IP and
+// geographic rules stand in the file as they are named.
 std::string indexed_key(const std::string& key, const std::string& index) {
   for (const std::string list : {"routes", "path_rules"}) {
     const std::string named = list + ".example.";
@@ -89,15 +90,14 @@ TEST(ExamplesTest, DocumentationHasEveryKeyWithItsDefaultAndWhetherItNeedsAResta
     if (!key.starts_with(" `") || key.find('.') == std::string::npos) continue;
     rows[key.substr(2, key.size() - 4)] = {value, restart == " yes "};
   }
-  const std::set<std::string> required{"routes.id",         "routes.pattern",  "routes.upstreams",
-                                       "ip_rules.match",    "ip_rules.action", "path_rules.id",
-                                       "path_rules.pattern"};
+  const std::set<std::string> required{
+      "routes.id",           "routes.pattern",  "routes.upstreams",
+      "ip_rules.match",      "ip_rules.action", "geo_rules.action",
+      "geo_rules.countries", "path_rules.id",   "path_rules.pattern"};
   size_t count = 0;
   for (const Setting& setting : settings(reference())) {
-    constexpr std::string_view kRule = "ip_rules[0].";
-    const std::string key = setting.key.starts_with(kRule)
-                                ? "ip_rules." + setting.key.substr(kRule.size())
-                                : indexed_key(setting.key, "");
+    std::string key = indexed_key(setting.key, "");
+    if (const size_t index = key.find("[0]."); index != std::string::npos) key.erase(index, 3);
     ASSERT_TRUE(rows.contains(key)) << key;
     EXPECT_EQ(rows[key].value, required.contains(key) ? " required " : " `" + setting.value + "` ")
         << key;

@@ -38,11 +38,11 @@ std::string toml_texts(const std::vector<std::string>& texts) {
   return out + "]";
 }
 
-enum class Of : uint8_t { section, ip_rule, path_rule, route };
+enum class Of : uint8_t { section, ip_rule, geo_rule, path_rule, route };
 
 // A setting and where it stands in a file.
 struct Line {
-  std::string section;  // "server", the id of a route or path rule, or an IP rule's index.
+  std::string section;  // "server", the id of a route or path rule, or another rule's index.
   std::string name;     // Within the section: "timeouts.connect".
   std::string value;
   Of of;
@@ -56,7 +56,7 @@ class Renderer {
  public:
   using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-  explicit Renderer(bool with_ip_rules) : with_ip_rules_(with_ip_rules) {}
+  explicit Renderer(bool with_rules) : with_rules_(with_rules) {}
 
   void restart(bool needed) { restart_ = needed; }
   void present(bool /*flag*/) {}
@@ -194,14 +194,12 @@ class Renderer {
   }
 
   void ip_rules(std::string_view /*key*/, const std::vector<IpRule>& rules) {
-    if (!with_ip_rules_) return;
-    of_ = Of::ip_rule;
-    for (size_t index = 0; index < rules.size(); ++index) {
-      section_ = std::to_string(index);
-      internal::describe_ip_rule(*this, rules[index]);
-    }
-    section_.clear();
-    of_ = Of::section;
+    each_rule(Of::ip_rule, rules,
+              [&](const IpRule& rule) { internal::describe_ip_rule(*this, rule); });
+  }
+  void geo_rules(std::string_view /*key*/, const std::vector<GeoRule>& rules) {
+    each_rule(Of::geo_rule, rules,
+              [&](const GeoRule& rule) { internal::describe_geo_rule(*this, rule); });
   }
 
   void path_rules(std::string_view /*key*/, const std::vector<PathRule>& rules) {
@@ -216,6 +214,18 @@ class Renderer {
   std::vector<Line> take() { return std::move(lines_); }
 
  private:
+  template <typename Rule, typename Describe>
+  void each_rule(Of of, const std::vector<Rule>& rules, Describe describe_one) {
+    if (!with_rules_) return;
+    of_ = of;
+    for (size_t index = 0; index < rules.size(); ++index) {
+      section_ = std::to_string(index);
+      describe_one(rules[index]);
+    }
+    section_.clear();
+    of_ = Of::section;
+  }
+
   template <typename Member, typename Describe>
   void named(Of of, const std::vector<Member>& members, Describe describe_one) {
     of_ = of;
@@ -231,7 +241,7 @@ class Renderer {
     lines_.push_back({section_, prefix_ + std::string{key}, std::move(value), of_, restart_});
   }
 
-  const bool with_ip_rules_;
+  const bool with_rules_;
   std::vector<Line> lines_;
   std::string section_;
   std::string prefix_;
@@ -239,8 +249,8 @@ class Renderer {
   bool restart_ = false;
 };
 
-std::vector<Line> render(const Config& config, bool with_ip_rules = true) {
-  Renderer renderer{with_ip_rules};
+std::vector<Line> render(const Config& config, bool with_rules = true) {
+  Renderer renderer{with_rules};
   internal::describe(renderer, config);
   return renderer.take();
 }
@@ -254,6 +264,7 @@ std::string_view prefix_of(Of of) {
       return "routes.";
     case Of::section:
     case Of::ip_rule:
+    case Of::geo_rule:
       break;
   }
   return {};
@@ -261,6 +272,7 @@ std::string_view prefix_of(Of of) {
 
 std::string key_of(const Line& line) {
   if (line.of == Of::ip_rule) return fmt::format("ip_rules[{}].{}", line.section, line.name);
+  if (line.of == Of::geo_rule) return fmt::format("geo_rules[{}].{}", line.section, line.name);
   return fmt::format("{}{}.{}", prefix_of(line.of), line.section, line.name);
 }
 
@@ -291,9 +303,10 @@ std::vector<Setting> changed(const Config& before, const Config& after) {
   const auto add = [&](std::string key, bool restart) {
     if (out.empty() || out.back().key != key) out.push_back({std::move(key), {}, restart});
   };
-  // IP rules have no names: with one more in front, every other one would differ. And there may be
-  // a hundred thousand.
+  // These rules need no names: with one more in front, every other one would differ. And there may
+  // be a hundred thousand.
   if (before.ip_rules != after.ip_rules) add("ip_rules", false);
+  if (before.geo_rules != after.geo_rules) add("geo_rules", false);
   for (const Line& line : lines_after) {
     if (!members_before.contains(member_of(line))) {
       add(member_of(line), false);
@@ -324,6 +337,8 @@ std::string toml_of(const std::vector<Line>& lines) {
       out += "\n[[path_rules]]\n";
     } else if (line.of == Of::ip_rule && line.name == "match") {
       out += "\n[[ip_rules]]\n";
+    } else if (line.of == Of::geo_rule && line.name == "id") {
+      out += "\n[[geo_rules]]\n";
     } else if (line.of == Of::section && line.section != section) {
       out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", line.section);
       section = line.section;
@@ -349,7 +364,7 @@ std::string to_toml(const Config& config) {
 }
 
 std::string rules_to_toml(const Config& config) {
-  Renderer renderer{/*with_ip_rules=*/true};
+  Renderer renderer{/*with_rules=*/true};
   internal::describe_rules(renderer, config);
   return toml_of(renderer.take());
 }

@@ -48,6 +48,24 @@ TEST(RenderTest, EveryTextSurvives) {
                       .reason = "caf\xc3\xa9 \"x\"",
                       .enforce = false},
                      {.match = {"10.0.0.1"}, .action = IpAction::allow}};
+  config.geo = {.database = "/a\"b.mmdb",
+                .default_action = GeoAction::block,
+                .groups = {{"mine", "AT"}, {"mine", "DE"}, {"other", "FR"}}};
+  config.geo_rules = {
+      {.id = "first",
+       .priority = 1000,
+       .action = GeoAction::block,
+       .countries = {"*", "unknown"},
+       .groups = {"mine"},
+       .cities = {"S\u00e3o Paulo"},
+       .routes = {"a.b"},
+       .paths = {"/x/*"},
+       .starts = std::chrono::sys_seconds{std::chrono::seconds{1'764'547'201}},
+       .response = {.status = 451, .message = "\"No\"", .headers = {{"X-A", "1"}, {"X-B", "2"}}}},
+      {.action = GeoAction::throttle,
+       .limit = 5,
+       .window = std::chrono::seconds{60},
+       .continents = {"AF"}}};
   config.stats.path_rules = {{R"((\d+)\.json"?)", R"({id}.json\1)"}, {"a", "{a}"}};
   EXPECT_EQ(loaded(to_toml(config)), config);
 }
@@ -58,6 +76,7 @@ TEST(RenderTest, SettingsNameKeysAsInTheFileAndRoutesByTheirId) {
   config.ip_rules = {{.match = {"10.0.0.1"},
                       .action = IpAction::block,
                       .expires = std::chrono::sys_days{std::chrono::year{2026} / 12 / 1}}};
+  config.geo_rules = {{.action = GeoAction::block, .countries = {"CN"}}};
   const std::vector<Setting> all = settings(config);
   const auto find = [&](std::string_view key) {
     const auto found =
@@ -71,6 +90,8 @@ TEST(RenderTest, SettingsNameKeysAsInTheFileAndRoutesByTheirId) {
   EXPECT_EQ(find("ip_rules[0].action"), (Setting{"ip_rules[0].action", "\"block\"", false}));
   EXPECT_EQ(find("ip_rules[0].expires"),
             (Setting{"ip_rules[0].expires", "\"2026-12-01T00:00:00Z\"", false}));
+  EXPECT_EQ(find("geo_rules[0].response.status"),
+            (Setting{"geo_rules[0].response.status", "403", false}));
 }
 
 TEST(ChangesTest, NothingChangedIsNoKey) {
@@ -93,6 +114,17 @@ TEST(ChangesTest, NamesChangedAddedAndRemoved) {
   EXPECT_EQ(changed_keys(before, after),
             (Keys{"limits.header_timeout", "vars.\"B\"", "routes.added", "routes.changed.upstreams",
                   "routes.changed.timeouts.connect", "vars.\"A\"", "routes.removed"}));
+  EXPECT_EQ(restart_needed(before, after), Keys{});
+}
+
+TEST(ChangesTest, GeographicRulesAreOneKeyAndNeedNoRestart) {
+  Config before;
+  before.geo_rules = {{.action = GeoAction::block, .countries = {"CN"}}};
+  Config after = before;
+  EXPECT_EQ(changed_keys(before, after), Keys{});
+  after.geo_rules[0].countries = {"DE"};
+  after.geo.database = "/new.mmdb";
+  EXPECT_EQ(changed_keys(before, after), (Keys{"geo_rules", "geo.database"}));
   EXPECT_EQ(restart_needed(before, after), Keys{});
 }
 

@@ -107,6 +107,12 @@ class RangeCheck {
     }
   }
 
+  void geo_rules(std::string_view key, const std::vector<GeoRule>& rules) {
+    for (size_t index = 0; index < rules.size(); ++index) {
+      table(fmt::format("{}[{}]", key, index), [&] { describe_geo_rule(*this, rules[index]); });
+    }
+  }
+
   void path_rules(std::string_view key, const std::vector<PathRule>& rules) {
     for (size_t index = 0; index < rules.size(); ++index) {
       table(fmt::format("{}[{}]", key, index), [&] { describe_path_rule(*this, rules[index]); });
@@ -183,11 +189,6 @@ void check_listeners(const Config& config, Findings& findings) {
   if (!config.health_path.empty()) {
     check_path_reference(config.health_path, "listen.health_path", findings);
   }
-}
-
-bool is_absolute_path(std::string_view path) {
-  return path.size() <= 4096 && path.starts_with('/') &&
-         std::none_of(path.begin(), path.end(), is_control);
 }
 
 void check_sections(const Config& config, Findings& findings) {
@@ -280,6 +281,12 @@ void check_routes(const Config& config, Findings& findings) {
 }
 
 }  // namespace
+
+bool is_absolute_path(std::string_view path) {
+  return path.size() <= 4096 && path.starts_with('/') &&
+         std::none_of(path.begin(), path.end(), is_control);
+}
+
 }  // namespace internal
 
 std::vector<Problem> validate(const Config& config) {
@@ -291,12 +298,14 @@ std::vector<Problem> validate(const Config& config) {
   internal::check_path_templates(config.stats, findings);
   internal::check_jobs(config, findings);
   internal::check_ip_rules(config.ip_rules, findings);
+  internal::check_geo(config, findings);
   internal::check_routes(config, findings);
   internal::check_path_rules(config, findings);
   return findings.take();
 }
 
 void complete(Config& config) {
+  internal::complete_geo(config);
   for (Route& route : config.routes) {
     for (std::string& host : route.hosts)
       host = internal::to_lower(host);

@@ -65,11 +65,11 @@ void check_rate_limits(const EffectiveRateLimits& effective, const std::string& 
     const RateLimit& limit = limits[index].value;
     const std::string key = rate_limit_key(list, index, limits.size());
     if (limit.per == LimitPer::header) {
-      if (!is_token(limit.header) || limit.header.size() > kHeaderNameBytesMax) {
+      if (!is_header_name(limit.header)) {
         findings.add(
             key + ".header",
             limit.header.empty() ? "is missing" : in_quotes(limit.header) + " is not a header name",
-            "letters, digits and !#$%&'*+-.^_`|~");
+            kHeaderNameAllowed);
       }
       // Whoever asks can write into a header what he likes, a new value each time.
       if (limit.enabled && !has_clients) {

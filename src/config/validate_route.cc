@@ -18,25 +18,7 @@ namespace {
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-constexpr size_t kHeaderValueBytesMax = 4096;
 constexpr size_t kUpstreamPathBytesMax = 1024;
-
-// Fields that Weir itself writes, because they frame the message or name the next hop; rules must
-// not touch them.
-constexpr std::array<std::string_view, 13> kReservedHeaders{
-    "connection",        "content-length",   "expect", "host",    "http2-settings",
-    "keep-alive",        "proxy-connection", "te",     "trailer", "trailers",
-    "transfer-encoding", "upgrade",          "via"};
-
-bool is_header_value(std::string_view value) {
-  if (value.size() > kHeaderValueBytesMax) return false;
-  if (!value.empty() && (value.front() == ' ' || value.front() == '\t' || value.back() == ' ' ||
-                         value.back() == '\t')) {
-    return false;
-  }
-  return std::none_of(value.begin(), value.end(),
-                      [](char c) { return is_control(c) && c != '\t'; });
-}
 
 // Threading: one thread at a time.
 class RouteCheck {
@@ -104,8 +86,8 @@ class RouteCheck {
     std::set<std::string> seen;
     for (const auto& [name, value] : route_.headers) {
       const std::string key = ".headers." + plain(name);
-      if (!is_token(name) || name.size() > kHeaderNameBytesMax) {
-        add(key, "is not a header name", "letters, digits and !#$%&'*+-.^_`|~");
+      if (!is_header_name(name)) {
+        add(key, "is not a header name", kHeaderNameAllowed);
       } else if (!is_header_value(value) || value.empty()) {
         add(key, in_quotes(value) + " is not a header value", R"(the exact value, or "*" for any)");
       } else if (!seen.insert(to_lower(name)).second) {
@@ -193,15 +175,11 @@ class RouteCheck {
   }
 
   void check_header_name(const std::string& key, std::string_view name) {
-    if (!is_token(name) || name.size() > kHeaderNameBytesMax) {
-      return add(key, in_quotes(name) + " is not a header name",
-                 "letters, digits and !#$%&'*+-.^_`|~");
+    if (!is_header_name(name)) {
+      return add(key, in_quotes(name) + " is not a header name", kHeaderNameAllowed);
     }
     const std::string lower_name = to_lower(name);
-    if (std::find(kReservedHeaders.begin(), kReservedHeaders.end(), lower_name) ==
-        kReservedHeaders.end()) {
-      return;
-    }
+    if (!is_reserved_header(lower_name)) return;
     add(key, in_quotes(name) + " is written by Weir itself",
         lower_name == "host" ? "the route's key \"host\"" : "other header names");
   }
@@ -213,8 +191,7 @@ class RouteCheck {
       const std::string key = fmt::format("{}.{}", list, plain(name));
       check_header_name(key, name);
       if (!is_header_value(value)) {
-        add(key, in_quotes(value) + " is not a header value",
-            "at most 4096 bytes, no control characters, no space at either end");
+        add(key, in_quotes(value) + " is not a header value", kHeaderValueAllowed);
       }
       if (!seen.insert(to_lower(name)).second && once) add(key, "is there twice", "each name once");
     }
@@ -252,8 +229,7 @@ class RouteCheck {
     for (size_t index = 0; index < cors.headers.size(); ++index) {
       if (is_token(cors.headers[index])) continue;
       add(fmt::format(".cors.headers[{}]", index),
-          in_quotes(cors.headers[index]) + " is not a header name",
-          "letters, digits and !#$%&'*+-.^_`|~");
+          in_quotes(cors.headers[index]) + " is not a header name", kHeaderNameAllowed);
     }
   }
 
@@ -284,6 +260,30 @@ class RouteCheck {
 };
 
 }  // namespace
+
+bool is_header_name(std::string_view name) {
+  constexpr size_t kBytesMax = 256;
+  return is_token(name) && name.size() <= kBytesMax;
+}
+
+bool is_header_value(std::string_view value) {
+  constexpr size_t kBytesMax = 4096;
+  if (value.size() > kBytesMax) return false;
+  if (!value.empty() && (value.front() == ' ' || value.front() == '\t' || value.back() == ' ' ||
+                         value.back() == '\t')) {
+    return false;
+  }
+  return std::none_of(value.begin(), value.end(),
+                      [](char c) { return is_control(c) && c != '\t'; });
+}
+
+bool is_reserved_header(std::string_view lower_name) {
+  constexpr std::array<std::string_view, 13> kReserved{
+      "connection",        "content-length",   "expect", "host",    "http2-settings",
+      "keep-alive",        "proxy-connection", "te",     "trailer", "trailers",
+      "transfer-encoding", "upgrade",          "via"};
+  return std::find(kReserved.begin(), kReserved.end(), lower_name) != kReserved.end();
+}
 
 bool is_id(std::string_view text) {
   return !text.empty() && text.size() <= 64 && !text.starts_with("__") &&

@@ -26,6 +26,7 @@ class Findings {
   std::vector<Problem> problems_;
 };
 
+void check_geo(const Config& config, Findings& findings);
 void check_ip_rules(const std::vector<IpRule>& rules, Findings& findings);
 void check_route(const Config& config, const Route& route, const std::string& key,
                  Findings& findings);
@@ -38,7 +39,8 @@ void check_rate_limits(const EffectiveRateLimits& limits, const std::string& key
 // The name of the limit at `index` of a list that has `count` of them.
 std::string rate_limit_key(std::string_view key, size_t index, size_t count);
 
-inline constexpr size_t kHeaderNameBytesMax = 256;
+// Codes in capitals, as they are compared.
+void complete_geo(Config& config);
 
 // Shared by those above. check_count(): false, with a finding, when a list is too long.
 bool check_count(const std::string& key, size_t count, size_t max, Findings& findings);
@@ -49,5 +51,13 @@ void check_path_reference(std::string_view path, const std::string& key, Finding
 inline constexpr std::string_view kIdAllowed =
     "1 to 64 of A-Z a-z 0-9 . _ -, not beginning with \"__\"";
 bool is_id(std::string_view text);
+bool is_absolute_path(std::string_view path);
+inline constexpr std::string_view kHeaderNameAllowed = "letters, digits and !#$%&'*+-.^_`|~";
+inline constexpr std::string_view kHeaderValueAllowed =
+    "at most 4096 bytes, no control characters, no space at either end";
+bool is_header_name(std::string_view name);  // 256 bytes at most.
+bool is_header_value(std::string_view value);
+// Written by Weir itself, because it frames the message or names the next hop. Requires lower case.
+bool is_reserved_header(std::string_view lower_name);
 
 }  // namespace weir::config::internal

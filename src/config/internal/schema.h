@@ -6,8 +6,8 @@
 // A visitor V has: boolean, text, texts, integer, real, size, duration, time, choice, pairs (a
 // table of name = value), multi_pairs (name = value or array of values), table, and for the
 // irregular ones: listeners, upstreams, path_templates, rate_limits, maybe (a key that may be
-// absent), host, present, ip_rules, path_rules, routes, vars. restart(true) says that the keys that
-// follow need a restart.
+// absent), host, present, ip_rules, geo_rules, path_rules, routes, vars. restart(true) says that
+// the keys that follow need a restart.
 
 #include <array>
 #include <chrono>
@@ -56,6 +56,11 @@ inline constexpr std::array<Choice<LimitPer>, 3> kLimitPers{
 
 inline constexpr std::array<Choice<IpAction>, 3> kIpActions{
     {{"block", IpAction::block}, {"throttle", IpAction::throttle}, {"allow", IpAction::allow}}};
+
+inline constexpr std::array<Choice<GeoAction>, kGeoActions> kGeoActionNames{
+    {{"block", GeoAction::block}, {"throttle", GeoAction::throttle}, {"allow", GeoAction::allow}}};
+inline constexpr std::array<Choice<GeoAction>, 2> kGeoDefaults{
+    {{"allow", GeoAction::allow}, {"block", GeoAction::block}}};
 
 inline constexpr int64_t kKiB = 1024;
 inline constexpr int64_t kMiB = 1024 * kKiB;
@@ -215,6 +220,45 @@ void describe_ip_rule(V& v, R& r) {
   v.boolean("enforce", r.enforce);
 }
 
+template <typename V, typename G>
+void describe_geo_sources(V& v, G& g) {
+  v.text("database", g.database);
+  v.duration("database_refresh", g.database_refresh, Range{kSecond, kDay});
+  v.text("country_header", g.country_header);
+}
+
+template <typename V, typename G>
+void describe_geo(V& v, G& g) {
+  v.choice("default_action", g.default_action, kGeoDefaults);
+  v.multi_pairs("groups", g.groups);
+}
+
+// As for IP rules: limit and window are a throttle's.
+template <typename V, typename R>
+void describe_geo_rule(V& v, R& r) {
+  v.text("id", r.id);
+  v.boolean("enabled", r.enabled);
+  v.integer("priority", r.priority, Range{0, 1000});
+  v.choice("action", r.action, kGeoActionNames);
+  v.integer("limit", r.limit, Range{0, 1'000'000'000});
+  v.duration("window", r.window, Range{0, 31 * kDay});
+  v.texts("countries", r.countries);
+  v.texts("continents", r.continents);
+  v.texts("groups", r.groups);
+  v.texts("cities", r.cities);
+  v.texts("routes", r.routes);
+  v.texts("paths", r.paths);
+  v.time("starts", r.starts);
+  v.time("expires", r.expires);
+  v.table("response", [&] {
+    v.integer("status", r.response.status, Range{200, 599});
+    v.text("message", r.response.message);
+    v.pairs("headers", r.response.headers);
+  });
+  v.text("reason", r.reason);
+  v.boolean("enforce", r.enforce);
+}
+
 template <typename V, typename H>
 void describe_header_rules(V& v, H& h) {
   v.pairs("set", h.set);
@@ -258,11 +302,17 @@ void describe_route(V& v, R& r) {
   v.rate_limits("rate_limit", r.rate_limit);
 }
 
-// What stored versions hold (load_rules()). C is Config or const Config.
+// What stored versions hold (load_rules()); `whole`: also what stands in a table beside it. C is
+// Config or const Config.
 template <typename V, typename C>
-void describe_rules(V& v, C& c) {
+void describe_rules(V& v, C& c, bool whole = false) {
   v.table("global", [&] { v.rate_limits("rate_limit", c.global.rate_limit); });
   v.ip_rules("ip_rules", c.ip_rules);
+  v.table("geo", [&] {
+    if (whole) describe_geo_sources(v, c.geo);
+    describe_geo(v, c.geo);
+  });
+  v.geo_rules("geo_rules", c.geo_rules);
   v.path_rules("path_rules", c.path_rules);
   v.routes("routes", c.routes);
 }
@@ -299,7 +349,7 @@ void describe(V& v, C& c) {
   });
   v.table("dns", [&] { v.duration("refresh", c.dns_refresh, Range{kSecond, kDay}); });
   v.vars("vars", c.vars);
-  describe_rules(v, c);
+  describe_rules(v, c, /*whole=*/true);
 }
 
 }  // namespace weir::config::internal
