@@ -1,7 +1,7 @@
 // What a decision costs: nanoseconds a look-up in a table of 100 000 prefixes (70 % IPv4, 60 % of
 // them whole addresses), for addresses that match and for random ones, and for the worst place of
-// IPv4 rules, all in one /15. Also what building the table takes. Usage: access_bench; prints the
-// median of nine runs, and the least and the most.
+// IPv4 rules, all in one /15. Also what building the table takes. Usage: access_ip_rules_bench;
+// prints the median of nine runs, and the least and the most.
 #include <algorithm>
 #include <array>
 #include <chrono>

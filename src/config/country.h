@@ -33,7 +33,8 @@ inline constexpr std::array<std::string_view, kContinents> kContinentCodes{"AF",
 // Of exactly these letters, in either case.
 std::optional<Continent> parse_continent(std::string_view code);
 
-// A country of the table, or none. Values, ordered as their codes.
+// A country of the table, or none. Numbers go in the order of the codes.
+// Threading: a plain value.
 class Country {
  public:
   static constexpr size_t kKnown = 250;  // Of ISO 3166-1: 249.
