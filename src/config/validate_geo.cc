@@ -222,7 +222,8 @@ class GeoCheck {
   }
 
   static bool is_written_by_weir(std::string_view name) {
-    constexpr std::array<std::string_view, 3> kOurs{"content-type", "date", "x-request-id"};
+    constexpr std::array<std::string_view, 5> kOurs{"allow", "content-type", "date", "retry-after",
+                                                    "x-request-id"};
     return is_reserved_header(name) || std::find(kOurs.begin(), kOurs.end(), name) != kOurs.end();
   }
 

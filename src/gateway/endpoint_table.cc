@@ -95,10 +95,12 @@ std::vector<std::string> EndpointTable::names(const config::Config& config) {
 
 std::shared_ptr<const Snapshot> EndpointTable::build(
     const std::shared_ptr<const config::Config>& configured, uint64_t version,
-    const Addresses& addresses) {
+    const Addresses& addresses, std::shared_ptr<const geo::Places> places) {
   const std::shared_ptr<const config::Config> config = with_built_in_routes(configured);
   auto snapshot = std::make_unique<Snapshot>(config, version);
   snapshot->ip_rules = ip_rules_of(configured);
+  snapshot->geo_rules = geo_rules_of(configured);
+  snapshot->places = std::move(places);
   for (const config::Listener& listener : config->traffic) {
     snapshot->client_addresses.emplace_back(listener);
   }
@@ -119,6 +121,21 @@ std::shared_ptr<const access::IpRules> EndpointTable::ip_rules_of(
   ip_rules_config_ = config;
   if (!is_same) ip_rules_ = std::make_shared<const access::IpRules>(config->ip_rules);
   return ip_rules_;
+}
+
+// Routes are numbers in it.
+std::shared_ptr<const access::GeoRules> EndpointTable::geo_rules_of(
+    const std::shared_ptr<const config::Config>& config) {
+  const auto same_id = [](const config::Route& a, const config::Route& b) { return a.id == b.id; };
+  const config::Config* const before = geo_rules_config_.get();
+  const bool is_same =
+      before != nullptr && (before == config.get() ||
+                            (before->geo == config->geo && before->geo_rules == config->geo_rules &&
+                             std::equal(before->routes.begin(), before->routes.end(),
+                                        config->routes.begin(), config->routes.end(), same_id)));
+  geo_rules_config_ = config;
+  if (!is_same) geo_rules_ = std::make_shared<const access::GeoRules>(*config);
+  return geo_rules_;
 }
 
 RouteTargets EndpointTable::targets_of(const config::Config& config, const config::Route& route,

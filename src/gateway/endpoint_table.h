@@ -26,8 +26,10 @@ using Addresses = std::map<std::string, std::vector<config::IpAddress>>;
 class EndpointTable {
  public:
   // With `smoke` the snapshot's configuration has one more route, which comes before all others.
+  // `version` is not 0, and another one each time.
   std::shared_ptr<const Snapshot> build(const std::shared_ptr<const config::Config>& configured,
-                                        uint64_t version, const Addresses& addresses);
+                                        uint64_t version, const Addresses& addresses,
+                                        std::shared_ptr<const geo::Places> places = nullptr);
 
   const std::vector<std::unique_ptr<net::Endpoint>>& endpoints() const { return endpoints_; }
 
@@ -40,15 +42,19 @@ class EndpointTable {
   RouteTargets targets_of(const config::Config& config, const config::Route& route,
                           std::span<const uint32_t> path_rules, const Addresses& addresses);
 
-  // The last table that was built, and what it was built of: a name that resolves to another
+  // The last tables that were built, and what they were built of: a name that resolves to another
   // address makes a new snapshot, and no new table.
   std::shared_ptr<const access::IpRules> ip_rules_of(
+      const std::shared_ptr<const config::Config>& config);
+  std::shared_ptr<const access::GeoRules> geo_rules_of(
       const std::shared_ptr<const config::Config>& config);
 
   std::vector<std::unique_ptr<net::Endpoint>> endpoints_;
   std::map<std::string, net::Endpoint*> by_key_;
   std::shared_ptr<const config::Config> ip_rules_config_;
   std::shared_ptr<const access::IpRules> ip_rules_;
+  std::shared_ptr<const config::Config> geo_rules_config_;
+  std::shared_ptr<const access::GeoRules> geo_rules_;
 };
 
 }  // namespace weir::gateway

@@ -81,6 +81,7 @@ void Exchange::start(net::ServerStream& server, net::ClientConnection& connectio
   outcome_ = Outcome::refused;
   upstream_us_ = body_bytes_ = content_length_ = 0;
   body_kind_ = http::BodyKind::none;
+  geo_action_ = traffic::GeoAction::none;
   method_ = path_ = target_ = query_ = user_agent_ = request_id_ = upgrade_ = host_ = origin_ = {};
   server.attach(*this);
 }
@@ -91,7 +92,8 @@ void Exchange::begin_malformed(net::ServerStream& server, net::ClientConnection&
   ++gateway_.counts_.malformed[static_cast<size_t>(kind)];
   path_ = kMalformedPath;
   flags_ = EventFlag::kMalformed;
-  if (!connection_->has_client_hash) identify({connection_->peer.ip().bytes});
+  identify(connection_->has_client_hash ? config::IpAddress{connection_->hashed_ip.bytes}
+                                        : config::IpAddress{connection_->peer.ip().bytes});
   write_id(id_, id_text_);
   request_id_ = {id_text_.data(), id_text_.size()};
   refuse(failure_of(kind));
@@ -124,7 +126,7 @@ void Exchange::run_stages(const http::RequestHead& head) {
   if (is_refused_method(head)) return refuse(kMethodNotAllowed);
   if (answer_health(head)) return;
   if (!check_ip_rules()) return;
-  // Geographic rules.
+  if (!check_geo_rules()) return;
   if (!routed) return refuse(kNotFound);
   if (route_->timeouts.total.count() > 0) {
     total_deadline_ = arrived_ + route_->timeouts.total;
@@ -174,6 +176,7 @@ bool Exchange::answer_health(const http::RequestHead& head) {
 void Exchange::identify_client(const http::RequestHead& head) {
   identify(
       active_->snapshot->client_addresses[connection_->listener].client_of(*connection_, head));
+  hear_country(head);
 }
 
 void Exchange::identify(const config::IpAddress& client) {
@@ -181,7 +184,7 @@ void Exchange::identify(const config::IpAddress& client) {
   const auto rule = static_cast<uint8_t>(privacy);
   if (connection_->has_client_hash && connection_->hashed_ip.bytes == client.bytes &&
       connection_->recorded_privacy == rule) {
-    return;
+    return place();
   }
   connection_->hashed_ip.bytes = client.bytes;
   connection_->client_hash = gateway_.identity_.hash(client);
@@ -197,6 +200,8 @@ void Exchange::identify(const config::IpAddress& client) {
       full.view().copy(connection_->client_ip.data(), connection_->client_ip.size()));
   connection_->recorded_ip_bytes = static_cast<uint8_t>(
       kept.view().copy(connection_->recorded_ip.data(), connection_->recorded_ip.size()));
+  connection_->placed_by = 0;
+  place();
 }
 
 bool Exchange::match_route(const http::RequestHead& head) {
@@ -223,6 +228,7 @@ void Exchange::copy_request(const http::RequestHead& head) {
   }
   RequestFacts facts;
   facts.peer_trusted = address_rule.trusts(connection_->peer);
+  facts.country_header = active_->snapshot->config.geo.country_header;
   facts.source_header = header_of(address_rule.source());
   facts.client_ip = connection_->client_ip_text();
   facts.peer_ip = peer_ip.view();
@@ -275,6 +281,9 @@ void Exchange::record(uint64_t bytes_in, uint64_t bytes_out) {
   event.user_agent = user_agent_;
   if (route_ != nullptr) event.route_id = route_->id;
   event.colo = gateway_.options_.node;
+  event.country = country_.code();
+  event.city = city_;
+  event.geo = geo_action_;
   event.client_ip = connection_->recorded_ip_text();
   event.client_hash = connection_->client_hash;
   event.duration_us = microseconds_between(arrived_, gateway_.context_.loop.now());

@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 
+#include "access/geo_rules.h"
 #include "access/ip_rules.h"
 #include "base/striped_table.h"
 #include "gateway/failure.h"
@@ -56,8 +57,11 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   bool answer_health(const http::RequestHead& head);
   void identify_client(const http::RequestHead& head);
   void identify(const config::IpAddress& client);
+  void place();
+  void hear_country(const http::RequestHead& head);
   bool match_route(const http::RequestHead& head);
   bool check_ip_rules();
+  bool check_geo_rules();
   bool answer_redirect();
   bool answer_built_in();
   bool answer_preflight(const http::RequestHead& head);
@@ -67,11 +71,21 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   // Of limit_rate().
   std::optional<base::TableKey> rate_key(const config::RateLimit& rule, std::string_view id,
                                          const http::RequestHead& head) const;
+  // Of throttles, of either kind of rule: `id` is what the limiter knows one by.
+  limit::Verdict charge_throttle(std::string_view id, const limit::Limit& limit, limit::Room& room);
+  void refuse_throttled(const limit::Limit& limit, const limit::Room& room,
+                        const ThrottleText& text, std::string_view reason);
   // Of check_ip_rules().
   limit::Verdict charge_ip_rule(const access::Match& match, limit::Room& room);
   void count_dry_run(const access::Decider& decider);
   void refuse_blocked(const access::Match& match);
   bool admit_throttled(const access::Match& match);
+
+  // Of check_geo_rules().
+  limit::Verdict charge_geo_rule(const access::GeoDecider& decider, limit::Room& room);
+  void count_geo_dry_run(const access::GeoDecider& decider);
+  void refuse_region(const access::GeoDecider& decider);
+  bool admit_region(const access::GeoDecider& decider);
 
   // Towards the upstream.
   void ask_upstream();
@@ -158,6 +172,12 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   traffic::Outcome outcome_ = traffic::Outcome::refused;
   uint64_t upstream_us_ = 0;
   uint64_t body_bytes_ = 0;
+  // Where the client is: what a trusted proxy says, else the snapshot's places, into whose memory
+  // the city's name points.
+  config::Country country_;
+  uint32_t city_number_ = 0;  // As rules know it.
+  std::string_view city_;
+  traffic::GeoAction geo_action_ = traffic::GeoAction::none;
   limit::Limit told_limit_;  // The limit that room_ is of: the route's, or of who refused.
   limit::Room room_;
   http::BodyKind body_kind_ = http::BodyKind::none;

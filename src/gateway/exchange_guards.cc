@@ -17,6 +17,14 @@ namespace weir::gateway {
 
 using config::IpAction;
 
+namespace {
+
+limit::Limit limit_of(const config::IpRule& rule) {
+  return {.requests = rule.limit, .window = rule.window};
+}
+
+}  // namespace
+
 // Who is allowed, or under no rule, goes on without an allocation.
 bool Exchange::check_ip_rules() {
   const access::IpRules& rules = *active_->snapshot->ip_rules;
@@ -40,11 +48,26 @@ bool Exchange::check_ip_rules() {
 
 limit::Verdict Exchange::charge_ip_rule(const access::Match& match, limit::Room& room) {
   const config::IpRule& rule = active_->snapshot->config.ip_rules[match.rule];
+  return charge_throttle(ThrottleId{match.prefix}.view(), limit_of(rule), room);
+}
+
+limit::Verdict Exchange::charge_throttle(std::string_view id, const limit::Limit& limit,
+                                         limit::Room& room) {
   limit::Limiter& limiter = gateway_.shared_.limiter;
-  const limit::Charge charge{limiter.address_key(ThrottleId{match.prefix}.view(),
-                                                 connection_->hashed_ip.bytes, kThrottleIpv6Bits),
-                             {.requests = rule.limit, .window = rule.window}};
+  const limit::Charge charge{
+      limiter.address_key(id, connection_->hashed_ip.bytes, kThrottleIpv6Bits), limit};
   return limiter.admit({&charge, 1}, arrived_, {&room, 1});
+}
+
+void Exchange::refuse_throttled(const limit::Limit& limit, const limit::Room& room,
+                                const ThrottleText& text, std::string_view reason) {
+  rate_checked_ = rate_refused_ = true;
+  told_limit_ = limit;
+  room_ = room;
+  std::string& body = gateway_.text_scratch_;
+  body.clear();
+  append_throttled_body(body, rate_limit_state(), text, reason, request_id_);
+  respond_json(429, body);
 }
 
 // A throttle has to count to know whom it would refuse; enforced later, it goes on from there.
@@ -75,13 +98,7 @@ bool Exchange::admit_throttled(const access::Match& match) {
   if (verdict.answer == limit::Answer::no_room) ++gateway_.counts_.rate_limit_unchecked;
   if (verdict.answer != limit::Answer::refused) return true;
   ++gateway_.counts_.ip_rule_denied[static_cast<size_t>(IpAction::throttle)];
-  rate_checked_ = rate_refused_ = true;
-  told_limit_ = {.requests = rule.limit, .window = rule.window};
-  room_ = room;
-  std::string& body = gateway_.text_scratch_;
-  body.clear();
-  append_throttled_body(body, rate_limit_state(), rule.reason, request_id_);
-  respond_json(429, body);
+  refuse_throttled(limit_of(rule), room, kIpThrottle, rule.reason);
   return false;
 }
 

@@ -1,5 +1,7 @@
 #include "gateway/failure.h"
 
+#include "codec/iso_time.h"
+
 namespace weir::gateway {
 namespace {
 
@@ -94,6 +96,29 @@ void append_blocked_body(std::string& out, std::string_view reason, std::string_
   out += R"(","rulePattern":")";
   append_json(out, prefix);
   out += R"(","code":"ip_blocked","requestId":")";
+  append_json(out, request_id);
+  out += "\"}";
+}
+
+void append_region_body(std::string& out, const RegionRefusal& refusal,
+                        std::string_view request_id) {
+  out += R"({"error":")";
+  append_json(out, refusal.message);
+  out += R"(","country":)";
+  if (refusal.country.empty()) {
+    out += "null";
+  } else {
+    out += '"';
+    out += refusal.country;
+    out += '"';
+  }
+  out += R"(,"timestamp":")";
+  codec::append_iso_ms(out, refusal.unix_ms);
+  if (!refusal.reason.empty()) {
+    out += R"(","reason":")";
+    append_json(out, refusal.reason);
+  }
+  out += R"(","code":"geo_blocked","requestId":")";
   append_json(out, request_id);
   out += "\"}";
 }

@@ -39,6 +39,19 @@ void append_body(std::string& out, const Failure& failure, std::string_view requ
 void append_blocked_body(std::string& out, std::string_view reason, std::string_view prefix,
                          std::string_view request_id);
 
+// {"error":"Access denied from your region","country":"CN","timestamp":"…","reason":"…",
+// "code":"geo_blocked","requestId":"…"}
+// The first three are the founding system's (spec 6.2); country is null where none is known, and an
+// empty `reason` is left out.
+struct RegionRefusal {
+  std::string_view message;
+  std::string_view country;
+  std::string_view reason;
+  int64_t unix_ms = 0;
+};
+void append_region_body(std::string& out, const RegionRefusal& refusal,
+                        std::string_view request_id);
+
 // `text`, which is UTF-8, as the inside of a JSON string.
 void append_json(std::string& out, std::string_view text);
 

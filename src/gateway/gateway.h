@@ -3,7 +3,7 @@
 // stages, and keeps what exchanges share.
 //
 // The stages, in this order (design 5.4); those in brackets have their place here and arrive later:
-//   collect (wraps all that follows) → match the route → IP rules → [geographic rules] →
+//   collect (wraps all that follows) → match the route → IP rules → geographic rules →
 //   no route: 404 → CORS preflight → [authenticate] → rate limit → [cache] → upstream
 // gateway/exchange.cc shows them as code.
 
@@ -58,6 +58,9 @@ struct GatewayCounts {
   std::array<uint64_t, 3> ip_rule_denied{};  // By config::IpAction: block and throttle.
   // What rules that are not enforced would have refused or, allow, let pass.
   std::array<uint64_t, 3> ip_rule_dry_runs{};
+  // The same of geographic rules, by config::GeoAction.
+  std::array<uint64_t, config::kGeoActions> geo_denied{};
+  std::array<uint64_t, config::kGeoActions> geo_dry_runs{};
 };
 
 // Ownership: owns its exchanges; borrows everything given to the constructor.

@@ -4,30 +4,21 @@
 
 #include <gtest/gtest.h>
 
-#include "gateway/testing/stage_rig.h"
+#include "gateway/testing/rule_suite.h"
 
 namespace weir::gateway {
 namespace {
 
 using config::IpAction;
 using std::chrono::milliseconds;
-using testing::End;
 using testing::MuxStream;
 using testing::Neighbour;
-using testing::StageRig;
+using testing::RuleSuite;
 using traffic::Event;
 using traffic::Outcome;
 
-constexpr const char* kGet = "GET /kv/a HTTP/1.1\r\n\r\n";
-
-// The client is 192.0.2.7.
-class GatewayIpRulesTest : public ::testing::TestWithParam<Neighbour> {
+class GatewayIpRulesTest : public RuleSuite {
  protected:
-  void publish(const std::string& rules, const std::string& keys = {}) {
-    rig.publish(rules +
-                "[[routes]]\nid = \"kv\"\npattern = \"/kv/*\"\nupstreams = [\"{upstream}\"]\n" +
-                keys);
-  }
   static std::string rule(const std::string& match, const std::string& action,
                           const std::string& more = {}) {
     return "[[ip_rules]]\nmatch = [\"" + match + "\"]\naction = \"" + action + "\"\n" + more + "\n";
@@ -37,41 +28,16 @@ class GatewayIpRulesTest : public ::testing::TestWithParam<Neighbour> {
                 "limit = " + std::to_string(limit) + "\nwindow = \"10s\"\n" + more);
   }
 
-  MuxStream& proxied(const std::string& head = kGet) {
-    MuxStream& stream = rig.connection.open(head);
-    rig.until(
-        [&] {
-          return rig.upstream.connection_count() == 1 &&
-                 rig.upstream.connection(0).head_count() > rig.upstream.connection(0).answered;
-        },
-        "the request");
-    ++rig.upstream.connection(0).answered;
-    rig.upstream.connection(0).send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    rig.until_over(stream);
-    EXPECT_EQ(stream.head().status, 200);
-    return stream;
-  }
-  // Answered by Weir at once.
-  MuxStream& answered(int status, std::string_view head = kGet) {
-    MuxStream& stream = rig.connection.open(head);
-    EXPECT_EQ(stream.end(), End::complete);
-    EXPECT_EQ(stream.head().status, status);
-    return stream;
-  }
   uint64_t denied(IpAction action) const {
     return rig.gateway.counts().ip_rule_denied[static_cast<size_t>(action)];
   }
   uint64_t dry_runs(IpAction action) const {
     return rig.gateway.counts().ip_rule_dry_runs[static_cast<size_t>(action)];
   }
-
-  StageRig rig{GetParam()};
 };
 
 INSTANTIATE_TEST_SUITE_P(, GatewayIpRulesTest, ::testing::Values(Neighbour::none, Neighbour::busy),
-                         [](const auto& which) {
-                           return which.param == Neighbour::none ? "Alone" : "Interleaved";
-                         });
+                         testing::name_of);
 
 TEST_P(GatewayIpRulesTest, ABlockedClientIsRefusedWith403AndRecordedSo) {
   publish(rule("192.0.2.0/24", "block", "reason = \"sp\u00e4m \\\"bot\\\"\""));

@@ -38,6 +38,10 @@ bool is_replaced(FieldName id) {
 
 bool keeps_request_field(const http::RequestHead& head, const RequestFacts& facts,
                          const Field& field) {
+  if (!facts.peer_trusted && !facts.country_header.empty() &&
+      http::equals_ignore_case(field.name, facts.country_header)) {
+    return false;
+  }
   if (field.id == FieldName::other) {
     return !head.connection_names_fields || !http::connection_names(head.fields, field.name);
   }

@@ -47,9 +47,10 @@ class FieldStore {
 struct RequestFacts {
   bool peer_trusted = false;  // By the listener: forwarding headers are believed.
   http::FieldName source_header = http::FieldName::other;  // The one that names the client, if any.
-  std::string_view peer_ip;                                // As text; empty for Unix sockets.
-  std::string_view client_ip;                              // As text.
-  std::string_view host;                                   // As the client sent it.
+  std::string_view country_header;  // The one that names the country, if any.
+  std::string_view peer_ip;         // As text; empty for Unix sockets.
+  std::string_view client_ip;       // As text.
+  std::string_view host;            // As the client sent it.
   std::string_view request_id;
 };
 

@@ -70,15 +70,16 @@ void append_rate_limit_body(std::string& out, const RateLimitState& state,
                  request_id);
 }
 
-void append_throttled_body(std::string& out, const RateLimitState& state, std::string_view reason,
-                           std::string_view request_id) {
-  out += R"({"error":"Rate limit exceeded","message":"Global IP rate limit exceeded","reason":")";
-  append_json(out, reason.empty() ? std::string_view{"Too many requests from your IP"} : reason);
+void append_throttled_body(std::string& out, const RateLimitState& state, const ThrottleText& text,
+                           std::string_view reason, std::string_view request_id) {
+  fmt::format_to(std::back_inserter(out),
+                 R"({{"error":"Rate limit exceeded","message":"{}","reason":")", text.message);
+  append_json(out, reason.empty() ? text.reason : reason);
   fmt::format_to(std::back_inserter(out),
                  R"(","limit":{},"window":{},"remaining":{},"retryAfter":{},"resetAt":"{}",)"
-                 R"("code":"ip_throttled","requestId":"{}"}})",
+                 R"("code":"{}","requestId":"{}"}})",
                  state.limit.requests, state.limit.window.count(), state.room.remaining,
-                 state.retry_after_s(), codec::iso_ms(reset_ms(state)), request_id);
+                 state.retry_after_s(), codec::iso_ms(reset_ms(state)), text.code, request_id);
 }
 
 }  // namespace weir::gateway

@@ -1,5 +1,5 @@
 #pragma once
-// What a response says of its route's rate limit, or, refused by one, of an IP rule's:
+// What a response says of its route's rate limit, or, refused by one, of a rule's throttle:
 //
 //   X-RateLimit-Limit, -Remaining, -Client-IP      always (the founding system's, spec 5.1)
 //   RateLimit-Policy, RateLimit                    always (draft-ietf-httpapi-ratelimit-headers-10)
@@ -53,11 +53,22 @@ class RateLimitFields {
 void append_rate_limit_body(std::string& out, const RateLimitState& state,
                             std::string_view request_id);
 
+// What a kind of throttle says where its rule gives no reason.
+struct ThrottleText {
+  std::string_view message;
+  std::string_view reason;
+  std::string_view code;
+};
+inline constexpr ThrottleText kIpThrottle{"Global IP rate limit exceeded",
+                                          "Too many requests from your IP", "ip_throttled"};
+inline constexpr ThrottleText kGeoThrottle{"Regional rate limit exceeded",
+                                           "Too many requests from your region", "geo_throttled"};
+
 // {"error":"Rate limit exceeded","message":"Global IP rate limit
 // exceeded","reason":"…","limit":100,
 // "window":60,"remaining":0,"retryAfter":12,"resetAt":"…","code":"ip_throttled","requestId":"…"}
-// The first eight are the founding system's (spec 5.3). An empty `reason`: its general one.
-void append_throttled_body(std::string& out, const RateLimitState& state, std::string_view reason,
-                           std::string_view request_id);
+// The first eight are the founding system's (spec 5.3). An empty `reason`: the general one.
+void append_throttled_body(std::string& out, const RateLimitState& state, const ThrottleText& text,
+                           std::string_view reason, std::string_view request_id);
 
 }  // namespace weir::gateway

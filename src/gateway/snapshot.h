@@ -9,9 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "access/geo_rules.h"
 #include "access/ip_rules.h"
 #include "config/config.h"
 #include "gateway/client_address.h"
+#include "geo/places.h"
 #include "net/endpoint.h"
 #include "net/http1_client.h"
 #include "routing/path_rules.h"
@@ -65,6 +67,9 @@ struct Snapshot {
   std::vector<ClientAddressRule> client_addresses;  // By listener.
   // Of config.ip_rules; never null. Shared by the versions in which these are the same.
   std::shared_ptr<const access::IpRules> ip_rules;
+  // Of config.geo and config.geo_rules; never null. Shared likewise.
+  std::shared_ptr<const access::GeoRules> geo_rules;
+  std::shared_ptr<const geo::Places> places;  // Null: none is known.
 };
 
 }  // namespace weir::gateway

@@ -128,6 +128,12 @@ struct ClientConnection {
   uint8_t recorded_ip_bytes = 0;
   std::array<char, 46> recorded_ip{};  // What of it may be recorded, as text.
   uint8_t recorded_privacy = 0;        // The rule that made recorded_ip.
+  // Where hashed_ip is, as the version `placed_by` of the configuration says; 0: none was asked.
+  // The city's text lives as long as that version.
+  uint64_t placed_by = 0;
+  uint8_t country = 0;       // config::Country::number().
+  uint32_t city_number = 0;  // access::GeoRules::city().
+  std::string_view city;
 
   std::string_view client_ip_text() const { return {client_ip.data(), client_ip_bytes}; }
   std::string_view recorded_ip_text() const { return {recorded_ip.data(), recorded_ip_bytes}; }

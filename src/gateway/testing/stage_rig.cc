@@ -75,7 +75,7 @@ void StageRig::publish(std::string routes) {
     ADD_FAILURE() << config::to_string(problem);
   ASSERT_TRUE(loaded.ok());
   snapshot = endpoints_.build(std::make_shared<const config::Config>(std::move(loaded.config)),
-                              ++version_, {});
+                              ++version_, {}, places);
   gateway.publish(snapshot);
 }
 

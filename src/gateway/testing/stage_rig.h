@@ -61,6 +61,9 @@ class StageRig {
   // The event of a stream.
   traffic::Event event(const MuxStream& stream) const { return recorder.of(stream.number()); }
 
+  // Of what is published from then on. Null at first.
+  std::shared_ptr<const geo::Places> places;
+
   base::ManualClock clock;
   std::unique_ptr<loop::Loop> loop;
   net::LoopContext context;

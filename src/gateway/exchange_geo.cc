@@ -1,0 +1,171 @@
+// Where the client is, and what geographic rules make of it.
+//
+// The country is what a trusted proxy says in geo.country_header, else where the database has the
+// client's address. That is looked up once for each address of a connection, not for each request.
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <iterator>
+
+#include "gateway/exchange.h"
+
+namespace weir::gateway {
+namespace {
+
+using config::GeoAction;
+
+// What the limiter knows a throttle by: the rule's id, so that a reload keeps its counts, else its
+// place in the list, which begins like no id. How it begins keeps it apart from all other limits.
+class GeoThrottleId {
+ public:
+  GeoThrottleId(const config::GeoRule& rule, uint32_t index) {
+    auto* end = std::copy(kName.begin(), kName.end(), bytes_.data());
+    if (rule.id.empty()) {
+      *end++ = '#';
+      end = std::to_chars(end, bytes_.data() + bytes_.size(), index).ptr;
+    } else {
+      end = std::copy_n(rule.id.begin(), std::min(rule.id.size(), kIdBytesMax), end);
+    }
+    count_ = static_cast<size_t>(end - bytes_.data());
+  }
+  std::string_view view() const { return {bytes_.data(), count_}; }
+
+ private:
+  static constexpr std::string_view kName = "geo_rule/";
+  static constexpr size_t kIdBytesMax = 64;
+  std::array<char, kName.size() + kIdBytesMax> bytes_{};
+  size_t count_ = 0;
+};
+
+limit::Limit limit_of(const config::GeoRule& rule) {
+  return {.requests = rule.limit, .window = rule.window};
+}
+
+}  // namespace
+
+// Takes over where the connection's address is; asks for it where this version has not.
+void Exchange::place() {
+  net::ClientConnection& connection = *connection_;
+  const Snapshot& snapshot = *active_->snapshot;
+  if (connection.placed_by != snapshot.version) {
+    const config::IpAddress client{connection.hashed_ip.bytes};
+    geo::Place found;
+    if (snapshot.places != nullptr && client != config::IpAddress{}) {
+      found = snapshot.places->find(client);
+    }
+    connection.country = static_cast<uint8_t>(found.country.number());
+    connection.city = found.city;
+    connection.city_number =
+        snapshot.geo_rules->city(found.country, found.city, gateway_.text_scratch_);
+    connection.placed_by = snapshot.version;
+  }
+  country_ = config::Country::at(connection.country);
+  city_ = connection.city;
+  city_number_ = connection.city_number;
+}
+
+// Of two fields nobody knows which one the proxy wrote; what is no country ("XX", "T1") says
+// nothing.
+void Exchange::hear_country(const http::RequestHead& head) {
+  const Snapshot& snapshot = *active_->snapshot;
+  const std::string& name = snapshot.config.geo.country_header;
+  if (name.empty() || !snapshot.client_addresses[connection_->listener].trusts(connection_->peer)) {
+    return;
+  }
+  const auto is_it = [&](const http::Field& field) {
+    return http::equals_ignore_case(field.name, name);
+  };
+  const auto first = std::find_if(head.fields.begin(), head.fields.end(), is_it);
+  if (first == head.fields.end()) return;
+  if (std::any_of(std::next(first), head.fields.end(), is_it)) return;
+  const config::Country said = config::Country::of(http::trim(first->value));
+  if (!said.is_known() || said == country_) return;
+  country_ = said;
+  city_ = {};  // It is in the country that the database has.
+  city_number_ = 0;
+}
+
+// Who is allowed goes on without an allocation.
+bool Exchange::check_geo_rules() {
+  const access::GeoRules& rules = *active_->snapshot->geo_rules;
+  if (rules.empty()) return true;
+  // As with IP rules: the peer of a Unix socket that nothing says more about is under none.
+  const bool has_address = config::IpAddress{connection_->hashed_ip.bytes} != config::IpAddress{};
+  if (!has_address && !country_.is_known()) return true;
+  const access::GeoDecision decision =
+      rules.decide({.country = country_,
+                    .city = city_number_,
+                    .route = entry_ != nullptr ? entry_->index : access::GeoRequest::kNoRoute,
+                    .path = path_},
+                   arrived_at_);
+  if (decision.dry_run.exists()) count_geo_dry_run(decision.dry_run);
+  switch (decision.enforced.action) {
+    case GeoAction::block:
+      refuse_region(decision.enforced);
+      return false;
+    case GeoAction::throttle:
+      return admit_region(decision.enforced);
+    case GeoAction::allow:
+    case GeoAction::none:
+      break;
+  }
+  if (!decision.enforced.is_default()) geo_action_ = traffic::GeoAction::allowed;
+  return true;
+}
+
+limit::Verdict Exchange::charge_geo_rule(const access::GeoDecider& decider, limit::Room& room) {
+  const config::GeoRule& rule = active_->snapshot->config.geo_rules[decider.rule];
+  return charge_throttle(GeoThrottleId{rule, decider.rule}.view(), limit_of(rule), room);
+}
+
+// A throttle has to count to know whom it would refuse.
+void Exchange::count_geo_dry_run(const access::GeoDecider& decider) {
+  if (decider.action == GeoAction::throttle) {
+    limit::Room room;
+    if (charge_geo_rule(decider, room).answer != limit::Answer::refused) return;
+  }
+  ++gateway_.counts_.geo_dry_runs[static_cast<size_t>(decider.action)];
+}
+
+// By a rule, or by the default action, which answers as a rule that says nothing of its own.
+void Exchange::refuse_region(const access::GeoDecider& decider) {
+  ++gateway_.counts_.geo_denied[static_cast<size_t>(GeoAction::block)];
+  geo_action_ = traffic::GeoAction::blocked;
+  static const config::GeoRule default_rule;
+  const config::GeoRule& rule =
+      decider.is_default() ? default_rule : active_->snapshot->config.geo_rules[decider.rule];
+  std::string& body = gateway_.text_scratch_;
+  body.clear();
+  append_region_body(body,
+                     {.message = rule.response.message,
+                      .country = country_.code(),
+                      .reason = rule.reason,
+                      .unix_ms = base::unix_ms(arrived_at_)},
+                     request_id_);
+  std::array<http::Field, 1 + config::kGeoHeadersMax> fields;
+  size_t count = 0;
+  fields[count++] = {http::text(http::FieldName::content_type), "application/json",
+                     http::FieldName::content_type};
+  for (const auto& [name, value] : rule.response.headers)
+    fields[count++] = {name, value, http::FieldName::other};
+  respond_fields(rule.response.status, {fields.data(), count}, body);
+}
+
+// Fails open, as the rate limit does. Who is admitted is told nothing.
+bool Exchange::admit_region(const access::GeoDecider& decider) {
+  const config::GeoRule& rule = active_->snapshot->config.geo_rules[decider.rule];
+  limit::Room room;
+  const limit::Verdict verdict = charge_geo_rule(decider, room);
+  if (verdict.answer == limit::Answer::no_room) ++gateway_.counts_.rate_limit_unchecked;
+  if (verdict.answer != limit::Answer::refused) {
+    geo_action_ = traffic::GeoAction::allowed;
+    return true;
+  }
+  ++gateway_.counts_.geo_denied[static_cast<size_t>(GeoAction::throttle)];
+  geo_action_ = traffic::GeoAction::throttled;
+  refuse_throttled(limit_of(rule), room, kGeoThrottle, rule.reason);
+  return false;
+}
+
+}  // namespace weir::gateway
