@@ -29,6 +29,8 @@ std::map<std::string, std::string> values_of(const config::Config& config) {
     values.emplace(std::move(setting.key), std::move(setting.value));
   if (!config.ip_rules.empty())
     values["ip_rules"] = fmt::format("{} rules", config.ip_rules.size());
+  if (!config.geo_rules.empty())
+    values["geo_rules"] = fmt::format("{} rules", config.geo_rules.size());
   for (const config::Route& route : config.routes)
     values["routes." + route.id] = route.pattern;
   return values;

@@ -1,6 +1,8 @@
 #include "app/housekeeping.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -142,7 +144,7 @@ base::Status Housekeeping::write_kv(const std::function<base::Status(kv::Kv&)>& 
   });
 }
 
-// Rules for cache and geography do not exist, so no path has any.
+// Rules for the cache do not exist, so no path has any.
 void Housekeeping::apply(const config::Config& config) {
   const auto limited =
       std::count_if(config.routes.begin(), config.routes.end(), [&](const config::Route& route) {
@@ -151,8 +153,14 @@ void Housekeeping::apply(const config::Config& config) {
             limits.begin(), limits.end(),
             [](const config::EffectiveRateLimit& limit) { return limit.value.enabled; });
       });
+  std::set<std::string_view> with_geo;
+  for (const config::GeoRule& rule : config.geo_rules) {
+    if (rule.enabled) with_geo.insert(rule.routes.begin(), rule.routes.end());
+  }
   const base::MutexLock lock{mutex_};
-  configured_ = {.paths = config.routes.size(), .with_rate_limit = static_cast<uint64_t>(limited)};
+  configured_ = {.paths = config.routes.size(),
+                 .with_rate_limit = static_cast<uint64_t>(limited),
+                 .with_geo = with_geo.size()};
 }
 
 void Housekeeping::start() {

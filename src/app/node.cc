@@ -78,12 +78,12 @@ int Node::run() {
   os::install_sigbus_handler();
   raise_descriptor_limit();
   if (!load_configuration() || !open_storage() || !open_data_plane() || !open_control() ||
-      !open_admin()) {
+      !open_admin() || !open_places()) {
     return 1;
   }
   recording_->start();
   housekeeping_->start();
-  snapshot_ = endpoints_.build(config_, ++version_, addresses_);
+  snapshot_ = endpoints_.build(config_, ++version_, addresses_, places_.database);
   prober_->watch(*snapshot_);
   data_plane_->start(snapshot_);
   if (!start_watchdog()) return 1;
@@ -318,7 +318,7 @@ bool Node::open_admin() {
 
 std::vector<uint32_t> Node::publish(std::shared_ptr<const config::Config> config) {
   config_ = std::move(config);
-  snapshot_ = endpoints_.build(config_, ++version_, addresses_);
+  snapshot_ = endpoints_.build(config_, ++version_, addresses_, places_.database);
   prober_->watch(*snapshot_);
   const auto stalled = data_plane_->publish(snapshot_, kPublishPatience);
   admin_->set_health_path(config_->health_path);
@@ -337,6 +337,7 @@ std::vector<uint32_t> Node::put_in_force(config::Config config) {
   recording_->apply(*config_);
   housekeeping_->apply(*config_);
   resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
+  places_watch_->watch(config_->geo.database, config_->geo.database_refresh);
   return stalled;
 }
 
@@ -434,6 +435,12 @@ std::vector<Alarm> Node::alarms() const {
   raise(consumer.letters_waiting > 0, "dead_letters",
         fmt::format("{} events are dead letters: weir queues dead-letters",
                     consumer.letters_waiting));
+  raise(!places_.problem.empty(), "geo_database",
+        places_.problem + (places_.database != nullptr ? "; the database read before is in use"
+                                                       : "; no country is known"));
+  raise(lacks_countries(*config_), "geo_no_countries",
+        "geographic rules need countries, and neither geo.database nor geo.country_header says"
+        " any");
   const std::string unbalanced = housekeeping_->audit_alarm();
   raise(!unbalanced.empty(), "audit", unbalanced);
   const bool ring_failed = std::any_of(journal.rings.begin(), journal.rings.end(),

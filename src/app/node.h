@@ -17,6 +17,7 @@
 #include "app/data_plane.h"
 #include "app/follow_hub.h"
 #include "app/housekeeping.h"
+#include "app/places_watch.h"
 #include "app/recording.h"
 #include "app/resolver.h"
 #include "app/rule_versions.h"
@@ -73,12 +74,14 @@ class Node {
   bool open_listener(const config::Listener& listener, uint32_t index);
   bool open_control();
   bool open_admin();
+  bool open_places();
 
   bool take_stored_rules();
 
   std::vector<uint32_t> publish(std::shared_ptr<const config::Config> config);
   std::vector<uint32_t> put_in_force(config::Config config);
   void note_rules_of_file();
+  void take_places(PlacesState state);
   void reload();
   void on_signal(int signal);
   void begin_drain();
@@ -98,6 +101,7 @@ class Node {
   void declare_loop_metrics();
   void declare_stall_metrics();
   void declare_response_metrics();
+  void declare_rule_metrics();
   void declare_journal_metrics();
   void declare_consumer_metrics();
   void declare_audit_metrics();
@@ -123,6 +127,7 @@ class Node {
   gateway::EndpointTable endpoints_;
   std::shared_ptr<const gateway::Snapshot> snapshot_;  // In force.
   gateway::Addresses addresses_;
+  PlacesState places_;
   std::unique_ptr<Recording> recording_;
   std::unique_ptr<Housekeeping> housekeeping_;
   std::unique_ptr<DataPlane> data_plane_;
@@ -140,6 +145,7 @@ class Node {
   std::unique_ptr<loop::Alarm> drain_alarm_;
   std::unique_ptr<loop::Alarm> watch_alarm_;
   std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<PlacesWatch> places_watch_;
 };
 
 }  // namespace weir::app

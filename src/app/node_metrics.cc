@@ -104,9 +104,19 @@ void Node::declare_response_metrics() {
           emit({{"kind", std::string{http::name(kind)}}}, number(sum[i]));
         }
       });
+  declare_rule_metrics();
+}
+
+void Node::declare_rule_metrics() {
+  // IP rules and geographic ones have the same actions, in the same order.
+  using config::GeoAction;
+  using config::IpAction;
+  static_assert(static_cast<int>(IpAction::block) == static_cast<int>(GeoAction::block) &&
+                static_cast<int>(IpAction::throttle) == static_cast<int>(GeoAction::throttle) &&
+                static_cast<int>(IpAction::allow) == static_cast<int>(GeoAction::allow));
   using ByAction = std::array<uint64_t, 3>;
-  const auto of_ip_rules = [this](const char* name, const char* help, bool with_allow,
-                                  std::function<const ByAction&(const LoopCounts&)> counts_of) {
+  const auto of_rules = [this](const char* name, const char* help, bool with_allow,
+                               std::function<const ByAction&(const LoopCounts&)> counts_of) {
     metrics_.collect(
         name, help, Kind::counter,
         [this, with_allow, counts_of = std::move(counts_of)](const Emit& emit) {
@@ -115,19 +125,30 @@ void Node::declare_response_metrics() {
             for (size_t i = 0; i < sum.size(); ++i)
               sum[i] += counts_of(counts)[i];
           }
-          const auto emit_one = [&](const char* action, config::IpAction which) {
+          const auto emit_one = [&](const char* action, IpAction which) {
             emit({{"action", action}}, number(sum[static_cast<size_t>(which)]));
           };
-          emit_one("block", config::IpAction::block);
-          emit_one("throttle", config::IpAction::throttle);
-          if (with_allow) emit_one("allow", config::IpAction::allow);
+          emit_one("block", IpAction::block);
+          emit_one("throttle", IpAction::throttle);
+          if (with_allow) emit_one("allow", IpAction::allow);
         });
   };
-  of_ip_rules("weir_ip_rules_denied_total", "Requests refused by an IP rule.", false,
-              [](const LoopCounts& c) -> const ByAction& { return c.gateway.ip_rule_denied; });
-  of_ip_rules("weir_ip_rules_dry_run_total",
-              "Requests that an IP rule with enforce = false would have refused or let pass.", true,
-              [](const LoopCounts& c) -> const ByAction& { return c.gateway.ip_rule_dry_runs; });
+  of_rules("weir_ip_rules_denied_total", "Requests refused by an IP rule.", false,
+           [](const LoopCounts& c) -> const ByAction& { return c.gateway.ip_rule_denied; });
+  of_rules("weir_ip_rules_dry_run_total",
+           "Requests that an IP rule with enforce = false would have refused or let pass.", true,
+           [](const LoopCounts& c) -> const ByAction& { return c.gateway.ip_rule_dry_runs; });
+  of_rules("weir_geo_denied_total", "Requests refused by a geographic rule or geo.default_action.",
+           false, [](const LoopCounts& c) -> const ByAction& { return c.gateway.geo_denied; });
+  of_rules("weir_geo_dry_run_total",
+           "Requests that a geographic rule with enforce = false would have refused or let pass.",
+           true, [](const LoopCounts& c) -> const ByAction& { return c.gateway.geo_dry_runs; });
+  metrics_.collect("weir_geo_database_built_timestamp_seconds",
+                   "When the database of places that is in use was made.", Kind::gauge,
+                   [this](const Emit& emit) {
+                     if (places_.database == nullptr) return;
+                     emit({}, static_cast<double>(places_.database->built_s()));
+                   });
 }
 
 void Node::declare_journal_metrics() {

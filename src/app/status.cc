@@ -104,6 +104,21 @@ Json traffic_json(const std::optional<LiveState::View>& view) {
           {"save_failures", view->save_failures}};
 }
 
+Json geo_json(const config::Config& config, const PlacesState& places) {
+  Json report{
+      {"rules", config.geo_rules.size()},
+      {"default_action", config.geo.default_action == config::GeoAction::block ? "block" : "allow"},
+      {"database", places.path},
+      {"loaded", places.database != nullptr},
+      {"problem", places.problem}};
+  if (places.database != nullptr) {
+    report["type"] = places.database->type();
+    report["built"] = codec::iso_ms(places.database->built_s() * 1000);
+    report["bytes"] = places.database->identity().bytes;
+  }
+  return report;
+}
+
 // Empty before the state is loaded.
 std::string traffic_text(const Json& traffic) {
   if (!traffic.is_object()) return {};
@@ -189,6 +204,7 @@ std::string StatusReport::json() const {
           {"purged", consumer.letters.purged},
           {"refused", consumer.letters.refused}}}}},
       {"traffic", traffic_json(node_.recording_->live_state())},
+      {"geo", geo_json(config, node_.places_)},
       {"routes", routes_json(config)},
       {"upstreams", upstreams_json(node_.endpoints_, node_.clock_.monotonic())},
       {"without_effect", config.without_effect},
@@ -221,6 +237,15 @@ bool print_status(const std::string& json, std::string& out) {
   if (report["traffic"].is_object()) {
     for (const char* name : {"current_rpm", "peak_rpm", "total_requests", "auto_cache"})
       facts.add({std::string{"traffic "} + name, text(report["traffic"][name])});
+  }
+  const Json& geo = report["geo"];
+  if (geo["rules"] != 0 || geo["database"] != "" || geo["default_action"] != "allow") {
+    facts.add({"geo rules", text(geo["rules"])});
+    facts.add({"geo default_action", text(geo["default_action"])});
+    facts.add({"geo database", geo["loaded"] == true
+                                   ? fmt::format("{} of {}, {}", text(geo["type"]),
+                                                 text(geo["built"]), text(geo["database"]))
+                                   : "none: no country is known"});
   }
   for (const auto& name : report["without_effect"])
     facts.add({"without effect", text(name)});

@@ -2,14 +2,13 @@
 puts new rules in force at once. Clients have addresses of their own: all of 127.0.0.0/8 is here."""
 
 import json
-import re
 import signal
 import threading
 import time
 import unittest
 
-from harness import Client, WeirTest, wait_for
-from ports import free_port
+from harness import Client, wait_for
+from rules import RulesTest
 
 LISTEN = """
 [server]
@@ -62,41 +61,18 @@ def more_rule(match, action="block"):
     return f'[[ip_rules]]\nmatch = ["{match}"]\naction = "{action}"\n'
 
 
-class IpRules(WeirTest):
-    @classmethod
-    def setUpClass(cls):
-        cls.admin = ("127.0.0.1", free_port())
-        cls.listen = LISTEN.replace("{admin}", str(cls.admin[1]))
-        cls.CONFIG = cls.listen + RULES + ROUTES
-        super().setUpClass()
-        cls.version = 1
-        wait_for(cls.admin_answers, "the admin listener answers")
-
-    @classmethod
-    def admin_answers(cls):
-        try:
-            with Client(cls.admin) as client:
-                return client.ask("/api/health").status == 200
-        except ConnectionRefusedError:
-            return False
-
-    def ask_from(self, address, path):
-        with self.weir.client(source=(address, 0)) as client:
-            return client.ask(path)
+class IpRules(RulesTest):
+    CONFIG = LISTEN + RULES + ROUTES
+    version = 1
 
     def configure(self, rules):
-        self.weir.write((self.listen + rules + ROUTES).replace("{upstream}", self.upstream.url))
+        self.write(LISTEN + rules + ROUTES)
         self.weir.process.send_signal(signal.SIGHUP)
 
     def reload(self, rules):
         self.configure(rules)
         type(self).version += 1
         wait_for(lambda: f"version {self.version} is in force" in self.weir.output(), "the reload")
-
-    def metric(self, name, action):
-        with Client(self.admin) as client:
-            text = client.ask("/metrics").body.decode()
-        return int(re.search(rf'^{name}{{action="{action}"}} (\d+)$', text, re.M).group(1))
 
     def denied(self, action):
         return self.metric("weir_ip_rules_denied_total", action)

@@ -18,6 +18,7 @@
 #include "config/load.h"
 #include "counting_allocator.h"
 #include "gateway/endpoint_table.h"
+#include "geo/places.h"
 #include "net/socket.h"
 #include "os/clock.h"
 #include "os/files.h"
@@ -148,6 +149,15 @@ class Upstream {
   std::thread accepting_;
 };
 
+// All of IPv6 is in a city of Germany, the rest nowhere.
+class Places final : public geo::Places {
+ public:
+  geo::Place find(const config::IpAddress& ip) const override {
+    if (ip.is_v4()) return {};
+    return {config::Country::of("DE"), "Villingen-Schwenningen in the Black Forest"};
+  }
+};
+
 class SteadyStateTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -168,7 +178,7 @@ class SteadyStateTest : public ::testing::Test {
             .value();
     address_ = net::prove_free(net::SocketAddress::parse("127.0.0.1:0").value()).value();
     ASSERT_TRUE(plane_->listen(address_, {}).ok());
-    plane_->start(endpoints_.build(config_, 1, {}));
+    plane_->start(endpoints_.build(config_, version_, {}));
     started_ = true;
     publish({});  // On the loop's thread, which is watched from here on.
   }
@@ -191,7 +201,10 @@ class SteadyStateTest : public ::testing::Test {
   }
   void publish(const std::string& more) {
     ASSERT_TRUE(
-        plane_->publish(endpoints_.build(load(more), 2, {}), std::chrono::seconds{10}).empty());
+        plane_
+            ->publish(endpoints_.build(load(more), ++version_, {}, std::make_shared<Places>()),
+                      std::chrono::seconds{10})
+            .empty());
   }
 
   // `line` and `more` are the request's; a number that differs each time replaces "{n}".
@@ -230,6 +243,7 @@ class SteadyStateTest : public ::testing::Test {
   base::NullLogger logger_;
   Upstream upstream_;
   gateway::EndpointTable endpoints_;
+  uint64_t version_ = 1;
   std::shared_ptr<const config::Config> config_;
   std::unique_ptr<app::Recording> recording_;
   std::atomic<bool> started_{false};
@@ -300,6 +314,35 @@ enforce = false
   ASSERT_TRUE(blocked.receive().starts_with("HTTP/1.1 403 ")) << "the rules are in force";
   for (const char* client : {"2001:db8:1::{n}", "2001:db8:1:1::{n}", "2001:db8:2::{n}", "::{n}"})
     expect_none("GET /small", std::string{"X-Forwarded-For: "} + client + "\r\n", "");
+}
+
+TEST_F(SteadyStateTest, GetThatGeographicRulesLetPassAllocatesNothing) {
+  publish(R"(
+[geo]
+country_header = "CF-IPCountry"
+[[geo_rules]]
+action = "block"
+countries = ["CN", "unknown"]
+[[geo_rules]]
+action = "throttle"
+cities = ["villingen-schwenningen in the black forest"]
+limit = 1000000
+window = "1m"
+[[geo_rules]]
+action = "throttle"
+continents = ["EU"]
+paths = ["/**"]
+limit = 1
+window = "1m"
+enforce = false
+)");
+  Wire blocked{Wire::connect(address_)};
+  ASSERT_TRUE(blocked.send("GET /small HTTP/1.1\r\nHost: a\r\nCF-IPCountry: CN\r\n\r\n"));
+  ASSERT_TRUE(blocked.receive().starts_with("HTTP/1.1 403 ")) << "the rules are in force";
+  // The country is looked up for each request, because each has another address; then for one.
+  expect_none("GET /small", "X-Forwarded-For: 2001:db8:1::{n}\r\n", "");
+  expect_none("GET /small", "X-Forwarded-For: 2001:db8:1::1\r\n", "");
+  expect_none("GET /small", "X-Forwarded-For: 2001:db8:1::1\r\nCF-IPCountry: FR\r\n", "");
 }
 
 }  // namespace
