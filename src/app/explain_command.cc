@@ -15,6 +15,7 @@
 #include "config/units.h"
 #include "gateway/endpoint_table.h"
 #include "gateway/explain.h"
+#include "geo/database_file.h"
 #include "http/field.h"
 #include "os/clock.h"
 
@@ -57,6 +58,27 @@ std::string_view name_of(config::IpAction action) {
   return {};
 }
 
+std::string_view name_of(config::GeoAction action) {
+  switch (action) {
+    case config::GeoAction::block:
+      return "block";
+    case config::GeoAction::throttle:
+      return "throttle";
+    case config::GeoAction::allow:
+      return "allow";
+    case config::GeoAction::none:
+      break;
+  }
+  return {};
+}
+
+// "geo_rules[2]", with its id where it has one; "geo.default_action".
+std::string name_of(const access::GeoDecider& decider, const config::Config& config) {
+  if (decider.is_default()) return "geo.default_action";
+  const std::string& id = config.geo_rules[decider.rule].id;
+  return fmt::format("geo_rules[{}]{}{}", decider.rule, id.empty() ? "" : " ", id);
+}
+
 std::string_view name_of(config::LimitPer per) {
   switch (per) {
     case config::LimitPer::client:
@@ -74,6 +96,16 @@ Json json_of(const access::Match& match) {
   return {{"match", config::to_string(match.prefix)}, {"action", name_of(match.action)}};
 }
 
+Json json_of(const access::GeoDecider& decider, const config::Config& config) {
+  if (!decider.exists()) return {};
+  Json json{{"action", name_of(decider.action)}, {"rule", nullptr}, {"id", ""}};
+  if (!decider.is_default()) {
+    json["rule"] = decider.rule;
+    json["id"] = config.geo_rules[decider.rule].id;
+  }
+  return json;
+}
+
 Json json_of(const Explanation::Limit& limit) {
   const config::EffectiveRateLimit& each = limit.effective;
   const auto field = [](const auto& value, Level level) {
@@ -89,7 +121,7 @@ Json json_of(const Explanation::Limit& limit) {
           {"ipv6_prefix_bits", field(each.value.ipv6_prefix_bits, each.ipv6_prefix_bits)}};
 }
 
-Json json_of(const Explanation& told) {
+Json json_of(const Explanation& told, const config::Config& config) {
   Json json{{"answer", gateway::to_string(told.answer)}};
   json["status"] = told.answer == Answer::upstream ? Json() : Json(told.status);
   json["malformed"] =
@@ -98,6 +130,10 @@ Json json_of(const Explanation& told) {
   json["path"] = told.path;
   json["ip_rule"] = json_of(told.ip_rule);
   json["ip_dry_run"] = json_of(told.ip_dry_run);
+  json["country"] = told.country.is_known() ? Json(told.country.code()) : Json();
+  json["city"] = told.city;
+  json["geo_rule"] = json_of(told.geo, config);
+  json["geo_dry_run"] = json_of(told.geo_dry_run, config);
   json["route"] = told.route != nullptr ? Json(told.route->id) : Json();
   json["path_rule"] = told.path_rule != nullptr ? Json(told.path_rule->id) : Json();
   json["rate_limit_from"] = config::to_string(told.rate_limit_level);
@@ -152,6 +188,17 @@ std::string text_of(const access::Match& match) {
              : fmt::format("{} {}", name_of(match.action), config::to_string(match.prefix));
 }
 
+std::string text_of(const access::GeoDecider& decider, const config::Config& config) {
+  return decider.exists()
+             ? fmt::format("{} by {}", name_of(decider.action), name_of(decider, config))
+             : "none";
+}
+
+std::string place_of(const Explanation& told) {
+  if (!told.country.is_known()) return "unknown";
+  return fmt::format("{}{}{}", told.country.code(), told.city.empty() ? "" : " ", told.city);
+}
+
 std::string verdict_of(const Explanation& told) {
   switch (told.answer) {
     case Answer::malformed:
@@ -162,6 +209,8 @@ std::string verdict_of(const Explanation& told) {
       return fmt::format("{}: listen.health_path, answered by Weir", told.status);
     case Answer::ip_blocked:
       return fmt::format("{}: the IP rule", told.status);
+    case Answer::geo_blocked:
+      return fmt::format("{}: the geographic rule", told.status);
     case Answer::no_route:
       return fmt::format("{}: no route matches", told.status);
     case Answer::preflight:
@@ -182,7 +231,7 @@ std::string verdict_of(const Explanation& told) {
       told.upstream_target);
 }
 
-void print_text(const Explanation& told) {
+void print_text(const Explanation& told, const config::Config& config) {
   const auto row = [](std::string_view name, std::string_view text) {
     print(fmt::format("{:<12}{}\n", name, text));
   };
@@ -194,6 +243,11 @@ void print_text(const Explanation& told) {
   if (told.ip_dry_run.action != config::IpAction::none) {
     row("dry run", text_of(told.ip_dry_run));
   }
+  if (!before_rules && told.answer != Answer::ip_blocked) {
+    row("country", place_of(told));
+    row("geo rule", text_of(told.geo, config));
+  }
+  if (told.geo_dry_run.exists()) row("dry run", text_of(told.geo_dry_run, config));
   if (told.route != nullptr) {
     row("route", fmt::format("{}   {}", told.route->id, told.route->pattern));
     row("path rule", told.path_rule == nullptr
@@ -218,15 +272,20 @@ int run_config_explain(const cli::CommandLine& line) {
   if (!config) return 2;
   const os::RealClock clock;
   gateway::EndpointTable endpoints;
-  const std::shared_ptr<const gateway::Snapshot> snapshot =
-      endpoints.build(std::make_shared<const config::Config>(*std::move(config)), 1, {});
+  geo::DatabaseFile places{config->geo.database};
+  places.look();
+  if (!places.problem().empty()) {
+    complain(fmt::format("{}; no country is known", places.problem()));
+  }
+  const std::shared_ptr<const gateway::Snapshot> snapshot = endpoints.build(
+      std::make_shared<const config::Config>(*std::move(config)), 1, {}, places.current());
   const Explanation told = gateway::explain(
       *snapshot, head_of(line), {.peer = net::SocketAddress::ip(net::IpAddress{ip->bytes}, 0)},
       clock.wall());
   if (line.json) {
-    print_json(json_of(told));
+    print_json(json_of(told, snapshot->config));
   } else {
-    print_text(told);
+    print_text(told, snapshot->config);
   }
   return told.answer == Answer::upstream ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 #include "gateway/decisions.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace weir::gateway {
 
@@ -26,6 +27,34 @@ bool is_health_request(const config::Config& config, const http::RequestHead& he
                        std::string_view path) {
   return !config.health_path.empty() && path == config.health_path &&
          (head.method_id == http::Method::get || head.method_id == http::Method::head);
+}
+
+config::Country said_country(const Snapshot& snapshot, const net::ClientConnection& connection,
+                             const http::RequestHead& head) {
+  const std::string& name = snapshot.config.geo.country_header;
+  if (name.empty() || !snapshot.client_addresses[connection.listener].trusts(connection.peer)) {
+    return {};
+  }
+  const auto is_it = [&](const http::Field& field) {
+    return http::equals_ignore_case(field.name, name);
+  };
+  const auto first = std::find_if(head.fields.begin(), head.fields.end(), is_it);
+  if (first == head.fields.end()) return {};
+  if (std::any_of(std::next(first), head.fields.end(), is_it)) return {};
+  return config::Country::of(http::trim(first->value));
+}
+
+access::GeoDecision decide_by_place(const Snapshot& snapshot, const config::IpAddress& client,
+                                    const access::GeoRequest& request, base::Wall now) {
+  const access::GeoRules& rules = *snapshot.geo_rules;
+  if (rules.empty()) return {};
+  if (client == config::IpAddress{} && !request.country.is_known()) return {};
+  return rules.decide(request, now);
+}
+
+const config::GeoRule& blocking_rule(const Snapshot& snapshot, const access::GeoDecider& decider) {
+  static const config::GeoRule silent;
+  return decider.is_default() ? silent : snapshot.config.geo_rules[decider.rule];
 }
 
 bool is_preflight(const config::Route& route, const http::RequestHead& head) {

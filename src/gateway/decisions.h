@@ -8,10 +8,14 @@
 #include <optional>
 #include <string_view>
 
+#include "access/geo_rules.h"
+#include "base/clock.h"
 #include "config/config.h"
+#include "config/country.h"
 #include "gateway/snapshot.h"
 #include "http/head_scanner.h"
 #include "http/request_head.h"
+#include "net/exchange_stream.h"
 #include "routing/route_table.h"
 
 namespace weir::gateway {
@@ -60,6 +64,19 @@ bool is_refused_method(const http::RequestHead& head);
 // Weir answers it itself. `path` is normalised.
 bool is_health_request(const config::Config& config, const http::RequestHead& head,
                        std::string_view path);
+
+// The country that a trusted proxy says the client is in; not known: none does. Of two fields
+// nobody knows which one the proxy wrote; what is no country ("XX", "T1") says nothing.
+config::Country said_country(const Snapshot& snapshot, const net::ClientConnection& connection,
+                             const http::RequestHead& head);
+
+// Nobody: who is allowed, because there is no rule, or because the peer of a Unix socket has no
+// address and nothing says more about it, as with IP rules.
+access::GeoDecision decide_by_place(const Snapshot& snapshot, const config::IpAddress& client,
+                                    const access::GeoRequest& request, base::Wall now);
+
+// What a block answers: the rule's response, or that of a rule that says nothing of its own.
+const config::GeoRule& blocking_rule(const Snapshot& snapshot, const access::GeoDecider& decider);
 
 // A CORS preflight that the route answers.
 bool is_preflight(const config::Route& route, const http::RequestHead& head);

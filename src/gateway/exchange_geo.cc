@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <iterator>
 
+#include "gateway/decisions.h"
 #include "gateway/exchange.h"
 
 namespace weir::gateway {
@@ -65,21 +65,8 @@ void Exchange::place() {
   city_number_ = connection.city_number;
 }
 
-// Of two fields nobody knows which one the proxy wrote; what is no country ("XX", "T1") says
-// nothing.
 void Exchange::hear_country(const http::RequestHead& head) {
-  const Snapshot& snapshot = *active_->snapshot;
-  const std::string& name = snapshot.config.geo.country_header;
-  if (name.empty() || !snapshot.client_addresses[connection_->listener].trusts(connection_->peer)) {
-    return;
-  }
-  const auto is_it = [&](const http::Field& field) {
-    return http::equals_ignore_case(field.name, name);
-  };
-  const auto first = std::find_if(head.fields.begin(), head.fields.end(), is_it);
-  if (first == head.fields.end()) return;
-  if (std::any_of(std::next(first), head.fields.end(), is_it)) return;
-  const config::Country said = config::Country::of(http::trim(first->value));
+  const config::Country said = said_country(*active_->snapshot, *connection_, head);
   if (!said.is_known() || said == country_) return;
   country_ = said;
   city_ = {};  // It is in the country that the database has.
@@ -88,17 +75,13 @@ void Exchange::hear_country(const http::RequestHead& head) {
 
 // Who is allowed goes on without an allocation.
 bool Exchange::check_geo_rules() {
-  const access::GeoRules& rules = *active_->snapshot->geo_rules;
-  if (rules.empty()) return true;
-  // As with IP rules: the peer of a Unix socket that nothing says more about is under none.
-  const bool has_address = config::IpAddress{connection_->hashed_ip.bytes} != config::IpAddress{};
-  if (!has_address && !country_.is_known()) return true;
   const access::GeoDecision decision =
-      rules.decide({.country = country_,
-                    .city = city_number_,
-                    .route = entry_ != nullptr ? entry_->index : access::GeoRequest::kNoRoute,
-                    .path = path_},
-                   arrived_at_);
+      decide_by_place(*active_->snapshot, {connection_->hashed_ip.bytes},
+                      {.country = country_,
+                       .city = city_number_,
+                       .route = entry_ != nullptr ? entry_->index : access::GeoRequest::kNoRoute,
+                       .path = path_},
+                      arrived_at_);
   if (decision.dry_run.exists()) count_geo_dry_run(decision.dry_run);
   switch (decision.enforced.action) {
     case GeoAction::block:
@@ -128,13 +111,10 @@ void Exchange::count_geo_dry_run(const access::GeoDecider& decider) {
   ++gateway_.counts_.geo_dry_runs[static_cast<size_t>(decider.action)];
 }
 
-// By a rule, or by the default action, which answers as a rule that says nothing of its own.
 void Exchange::refuse_region(const access::GeoDecider& decider) {
   ++gateway_.counts_.geo_denied[static_cast<size_t>(GeoAction::block)];
   geo_action_ = traffic::GeoAction::blocked;
-  static const config::GeoRule default_rule;
-  const config::GeoRule& rule =
-      decider.is_default() ? default_rule : active_->snapshot->config.geo_rules[decider.rule];
+  const config::GeoRule& rule = blocking_rule(*active_->snapshot, decider);
   std::string& body = gateway_.text_scratch_;
   body.clear();
   append_region_body(body,

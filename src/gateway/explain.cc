@@ -30,6 +30,10 @@ class Explainer {
     if (is_health_request(snapshot_.config, head_, out_.path)) return end(Answer::health, 200);
     check_ip_rules();
     if (out_.ip_rule.action == config::IpAction::block) return end(Answer::ip_blocked, 403);
+    check_geo_rules(connection);
+    if (out_.geo.action == config::GeoAction::block) {
+      return end(Answer::geo_blocked, blocking_rule(snapshot_, out_.geo).response.status);
+    }
     if (entry_ == nullptr) return end(Answer::no_route, kNotFound.status);
     out_.route = entry_->config;
     if (is_preflight(*out_.route, head_)) return end(Answer::preflight, 204);
@@ -76,6 +80,28 @@ class Explainer {
     if (decision.dry_run.exists()) out_.ip_dry_run = rules.match(decision.dry_run);
   }
 
+  void check_geo_rules(const net::ClientConnection& connection) {
+    if (snapshot_.places != nullptr && out_.client != config::IpAddress{}) {
+      const geo::Place place = snapshot_.places->find(out_.client);
+      out_.country = place.country;
+      out_.city = place.city;
+    }
+    const config::Country said = said_country(snapshot_, connection, head_);
+    if (said.is_known() && said != out_.country) {
+      out_.country = said;
+      out_.city.clear();
+    }
+    const access::GeoDecision decision =
+        decide_by_place(snapshot_, out_.client,
+                        {.country = out_.country,
+                         .city = snapshot_.geo_rules->city(out_.country, out_.city, scratch_),
+                         .route = entry_ != nullptr ? entry_->index : access::GeoRequest::kNoRoute,
+                         .path = out_.path},
+                        now_);
+    out_.geo = decision.enforced;
+    out_.geo_dry_run = decision.dry_run;
+  }
+
   void take_rules() {
     const RequestRules& rules =
         rules_for(snapshot_.targets[entry_->index], head_.method, out_.path);
@@ -116,6 +142,8 @@ std::string_view to_string(Answer answer) {
       return "health";
     case Answer::ip_blocked:
       return "ip_blocked";
+    case Answer::geo_blocked:
+      return "geo_blocked";
     case Answer::no_route:
       return "no_route";
     case Answer::preflight:

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "access/geo_rules.h"
 #include "access/ip_rules.h"
 #include "base/clock.h"
 #include "config/resolve.h"
@@ -27,6 +28,7 @@ enum class Answer : uint8_t {
   refused_method,  // CONNECT, TRACE.
   health,
   ip_blocked,
+  geo_blocked,
   no_route,
   preflight,
   redirect,
@@ -46,6 +48,10 @@ struct Explanation {
   // Beyond where an answer was found nothing is filled in.
   access::Match ip_rule;                        // Action none: no rule decides.
   access::Match ip_dry_run;                     // Action none: no other one would.
+  config::Country country;                      // Not known: nobody says.
+  std::string city;                             // Empty: not known.
+  access::GeoDecider geo;                       // Does not exist: no geographic rule is asked.
+  access::GeoDecider geo_dry_run;               // Does not exist: no other one would decide.
   const config::Route* route = nullptr;         // The snapshot's.
   const config::PathRule* path_rule = nullptr;  // The snapshot's.
   config::Level rate_limit_level = config::Level::built_in;

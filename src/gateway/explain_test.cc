@@ -38,12 +38,17 @@ class Generator {
   }
 
   std::string any_configuration() {
-    std::string text =
-        fmt::format("[vars]\nDEFAULT_RATE_WINDOW = 9\n[listen]\nhealth_path = \"{}\"\n",
-                    one({"/a", "/up", ""}));
+    std::string text = fmt::format(
+        "[vars]\nDEFAULT_RATE_WINDOW = 9\n[listen]\nhealth_path = \"{}\"\n"
+        "traffic = [{{address = \"127.0.0.1:1\", trusted_proxies = [\"10.1.1.9\"]}}]\n",
+        one({"/a", "/up", ""}));
     if (coin()) text += fmt::format("[global]\nrate_limit = {}\n", limits());
     for (uint64_t left = random_.below(4); left > 0; --left)
       text += ip_rule();
+    text += fmt::format("[geo]\ndefault_action = \"{}\"\ncountry_header = \"X-Country\"\n",
+                        random_.below(6) == 0 ? "block" : "allow");
+    for (uint64_t left = random_.below(5); left > 0; --left)
+      text += geo_rule();
     const uint64_t routes = 1 + random_.below(4);
     for (uint64_t id = 0; id < random_.below(5); ++id)
       text += path_rule(id, routes);
@@ -58,6 +63,8 @@ class Generator {
         one({"GET", "GET", "POST", "OPTIONS", "DELETE", "TRACE", "HEAD", "BREW"}), path(),
         one({"", "?", "?q=1"}), one({"a.test", "b.a.test", "A.TEST:80", "[::1]"}));
     if (coin()) head += fmt::format("X-Key: {}\r\n", one({"1", "2", ""}));
+    if (coin()) head += fmt::format("X-Country: {}\r\n", one({"FR", "de", "XX", "AT"}));
+    if (random_.below(9) == 0) head += "X-Country: FR\r\n";
     if (coin()) head += "Origin: https://a.test\r\n";
     if (coin()) head += "Access-Control-Request-Method: POST\r\n";
     if (random_.below(4) == 0) head += fmt::format("Content-Length: {}\r\n", random_.below(20));
@@ -106,6 +113,21 @@ class Generator {
                        one({"block", "allow"}), coin(),
                        coin() ? "expires = \"2025-10-15T00:02:00Z\"\n" : "");
   }
+  std::string geo_rule() {
+    std::string out = fmt::format("[[geo_rules]]\naction = \"{}\"\nenforce = {}\npriority = {}\n",
+                                  one({"block", "allow"}), coin(), random_.below(3));
+    if (coin()) {
+      out += fmt::format("countries = [\"{}\"]\n", one({"DE", "FR", "*", "unknown", "AT"}));
+    } else {
+      out += fmt::format("cities = [\"{}\"]\n", one({"Bonn", "DE/BONN", "Ulm"}));
+    }
+    if (random_.below(3) == 0) out += "routes = [\"r0\"]\n";
+    if (random_.below(3) == 0) out += fmt::format("paths = [\"{}\"]\n", pattern());
+    if (random_.below(5) == 0) out += "starts = \"2025-10-15T00:01:00Z\"\n";
+    if (random_.below(5) == 0) out += "expires = \"2025-10-15T00:02:00Z\"\n";
+    if (out.find("\"block\"") != std::string::npos && coin()) out += "response = {status = 451}\n";
+    return out;
+  }
   std::string path_rule(uint64_t id, uint64_t routes) {
     std::string out =
         fmt::format("[[path_rules]]\nid = \"p{}\"\npattern = \"{}\"\n", id, pattern());
@@ -137,6 +159,19 @@ class Generator {
   base::Random random_;
 };
 
+// The clients of Generator are in two countries and a city, one is nowhere.
+// Threading: any thread.
+class FewPlaces final : public geo::Places {
+ public:
+  geo::Place find(const config::IpAddress& ip) const override {
+    const std::string text = config::to_string(ip);
+    if (text == "10.1.1.7") return {config::Country::of("DE"), {}};
+    if (text == "10.1.1.9") return {config::Country::of("DE"), "Bonn"};  // The trusted proxy.
+    if (text == "10.1.2.3") return {config::Country::of("FR"), "Bonn"};
+    return {};
+  }
+};
+
 // Of what clients are told: the one with least room, which is the smallest here, the first of equal
 // ones.
 std::string told_limit(const Explanation& explanation) {
@@ -158,6 +193,7 @@ class Comparison {
     constexpr std::string_view kUpstream = "http://upstream.test";
     for (size_t at = 0; (at = configuration.find(kUpstream, at)) != std::string::npos;)
       configuration.replace(at, kUpstream.size(), "{upstream}");
+    rig_.places = std::make_shared<FewPlaces>();
     rig_.publish(configuration);
     rig_.upstream.on_input = [this](net::testing::UpstreamConnection& peer) { serve(peer); };
   }
@@ -194,6 +230,12 @@ class Comparison {
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   }
 
+  static traffic::GeoAction geo_action(const Explanation& told) {
+    if (told.answer == Answer::geo_blocked) return traffic::GeoAction::blocked;
+    return told.geo.exists() && !told.geo.is_default() ? traffic::GeoAction::allowed
+                                                       : traffic::GeoAction::none;
+  }
+
   void compare(const Explanation& told, MuxStream& stream) {
     const bool passed = told.answer == Answer::upstream;
     ASSERT_EQ(stream.head().status, passed ? 200 : told.status) << to_string(told.answer);
@@ -211,6 +253,14 @@ class Comparison {
     }
     if (!told.path.empty()) {
       EXPECT_EQ(event.path, told.path);
+    }
+    EXPECT_EQ(event.geo, geo_action(told));
+    const bool is_placed = told.answer != Answer::malformed &&
+                           told.answer != Answer::refused_method &&
+                           told.answer != Answer::ip_blocked;
+    if (is_placed) {
+      EXPECT_EQ(event.country, told.country.code());
+      EXPECT_EQ(event.city, told.city);
     }
   }
 
@@ -233,9 +283,9 @@ TEST(ExplainTest, AgreesWithTheStagesOnTenThousandRandomRequests) {
       if (::testing::Test::HasFailure()) return;
     }
   }
-  for (const Answer each :
-       {Answer::malformed, Answer::refused_method, Answer::health, Answer::ip_blocked,
-        Answer::no_route, Answer::preflight, Answer::redirect, Answer::body_too_large}) {
+  for (const Answer each : {Answer::malformed, Answer::refused_method, Answer::health,
+                            Answer::ip_blocked, Answer::geo_blocked, Answer::no_route,
+                            Answer::preflight, Answer::redirect, Answer::body_too_large}) {
     EXPECT_GE(answers[each], 15) << to_string(each);
   }
   EXPECT_GE(answers[Answer::upstream], 1000);

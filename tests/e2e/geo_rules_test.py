@@ -10,7 +10,7 @@ import time
 import unittest
 
 import mmdb
-from harness import Client, Weir, wait_for
+from harness import Client, Weir, run_weir, wait_for
 from ports import free_port
 from rules import RulesTest
 
@@ -195,6 +195,23 @@ class GeoRules(GeoTest):
             with Client(self.admin, source=("127.0.0.2", 0)) as client:
                 self.assertEqual(client.ask(path).status, 200, path)
         self.assertEqual(self.ask_from("127.0.0.2", "/api/health").status, 200)
+
+    def test_config_explain_says_what_a_rule_does_and_why(self):
+        def explain(ip, path, *arguments):
+            return run_weir("config", "explain", "--config", self.weir.config, "GET", path, "--ip", ip,
+                            *arguments)
+        code, out, err = explain("127.0.0.5", "/all/x", "--json")
+        told = json.loads(out)
+        self.assertEqual((code, err), (1, ""))
+        self.assertEqual((told["answer"], told["status"], told["country"], told["city"]),
+                         ("geo_blocked", 403, "DE", "S\u00e3o  berlin"))
+        self.assertEqual(told["geo_rule"], {"action": "block", "rule": 5, "id": ""})
+        _, out, _ = explain("127.0.0.4", "/all/x")
+        self.assertIn("throttle by geo_rules[3] slow\n", out)
+        code, out, _ = explain("127.0.0.7", "/all/x", "--json")
+        told = json.loads(out)
+        self.assertEqual((code, told["geo_dry_run"]["rule"], told["geo_rule"]["action"]),
+                         (0, 4, "allow"))
 
     def test_status_names_the_database(self):
         geo = self.status()["geo"]
