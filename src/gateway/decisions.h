@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -56,6 +57,30 @@ class ThrottleId {
  private:
   static constexpr size_t kBytes = 25;
   std::array<char, kBytes> bytes_{};
+};
+
+// What the limiter knows a throttle by: the rule's id, so that a reload keeps its counts, else its
+// place in the list, which begins like no id. How it begins keeps it apart from all other limits.
+// Threading: any thread.
+class GeoThrottleId {
+ public:
+  GeoThrottleId(const config::GeoRule& rule, uint32_t index) {
+    auto* end = std::copy(kName.begin(), kName.end(), bytes_.data());
+    if (rule.id.empty()) {
+      *end++ = '#';
+      end = std::to_chars(end, bytes_.data() + bytes_.size(), index).ptr;
+    } else {
+      end = std::copy_n(rule.id.begin(), std::min(rule.id.size(), kIdBytesMax), end);
+    }
+    count_ = static_cast<size_t>(end - bytes_.data());
+  }
+  std::string_view view() const { return {bytes_.data(), count_}; }
+
+ private:
+  static constexpr std::string_view kName = "geo_rule/";
+  static constexpr size_t kIdBytesMax = 64;
+  std::array<char, kName.size() + kIdBytesMax> bytes_{};
+  size_t count_ = 0;
 };
 
 // CONNECT and TRACE.

@@ -21,6 +21,7 @@ class EachLimit {
 
   void run(const Snapshot& snapshot, base::Wall wall) {
     visit_ip_rule(snapshot, wall);
+    visit_geo_rules(snapshot.config);
     for (const RouteTargets& targets : snapshot.targets) {
       visit_rules(targets.rules);
       for (const RequestRules& rules : targets.path_rule_rules)
@@ -41,6 +42,19 @@ class EachLimit {
            .enforced = rule.enforce,
            .limit = {.requests = rule.limit, .window = rule.window}},
           limiter_.address_key(ThrottleId{match.prefix}.view(), client_.bytes, kThrottleIpv6Bits));
+    }
+  }
+
+  // All: which one a request is under depends on its path, too.
+  void visit_geo_rules(const config::Config& config) {
+    for (uint32_t index = 0; index < config.geo_rules.size(); ++index) {
+      const config::GeoRule& rule = config.geo_rules[index];
+      if (!rule.enabled || rule.action != config::GeoAction::throttle) continue;
+      const GeoThrottleId id{rule, index};
+      visit_({.id = std::string{id.view()},
+              .enforced = rule.enforce,
+              .limit = {.requests = rule.limit, .window = rule.window}},
+             limiter_.address_key(id.view(), client_.bytes, kThrottleIpv6Bits));
     }
   }
 

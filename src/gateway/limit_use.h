@@ -14,7 +14,8 @@
 namespace weir::gateway {
 
 struct LimitUse {
-  std::string id;   // "route/kv/60s/client/64", "path_rule/…", "ip_rule/203.0.113.0/24".
+  std::string
+      id;  // "route/kv/60s/client/64", "path_rule/…", "ip_rule/203.0.113.0/24", "geo_rule/…".
   bool own = true;  // False: of all clients together.
   bool enforced = true;
   limit::Limit limit;

@@ -164,6 +164,10 @@ class GeoRules(GeoTest):
         self.assertEqual(self.recorded("/all/throttled", 3),
                          [(200, "FR", "", "allowed"), (200, "FR", "", "allowed"),
                           (429, "FR", "", "throttled")])
+        code, out, err = self.weir.run("limits", "status", "127.0.0.4", "--json")
+        self.assertEqual(code, 0, err)
+        used = {row["id"]: row["used"] for row in json.loads(out)}
+        self.assertEqual(used["geo_rule/slow"], 2)
 
     def test_a_city_is_blocked_however_it_is_written(self):
         self.assertEqual(self.ask_from("127.0.0.5", "/all/city").status, 403)
