@@ -6,12 +6,18 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import database
 import readings
-from servers import PATH, Fleet, Server, ServerError, Weir, file_limit
+from servers import (DENYING_LIMIT, LIMITS, PATH, Fleet, Server, ServerError, Weir, file_limit,
+                     guard_rules)
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/e2e"))
+import mmdb  # The tests' writer.
 
 CONNECTIONS = 32
 IDLE_CONNECTIONS = 10_000
@@ -75,20 +81,23 @@ class Bench:
         print(text, flush=True)
 
 
-def run_wrk(bench: Bench, server: Server, seconds: int) -> readings.Load:
+def run_wrk(bench: Bench, server: Server, seconds: int, denied: bool = False) -> readings.Load:
+    """`denied`: every request is to be refused, and none to fail otherwise."""
     command = ["taskset", "-c", str(bench.fleet.load_core), "wrk", "-t1", f"-c{CONNECTIONS}"]
     command += [f"-d{seconds}s", "--latency", f"http://127.0.0.1:{server.port}{PATH}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
     load = readings.parse_wrk(done.stdout + done.stderr)
-    if load.failures:
+    if denied and load.failures == load.refused >= load.requests - 1:
+        return load
+    if load.failures or denied:
         raise ServerError(f"{server.name} failed {load.failures} of {load.requests} requests")
     return load
 
 
-def sample(bench: Bench, server: Server) -> Sample:
+def sample(bench: Bench, server: Server, denied: bool) -> Sample:
     quiet = readings.Quiet(bench.fleet.pids())
     loop, process = server.loop_seconds(), readings.process_seconds(server.pid)
-    load = run_wrk(bench, server, bench.seconds)
+    load = run_wrk(bench, server, bench.seconds, denied)
     others = quiet.others()
     loop = server.loop_seconds() - loop
     server.wait_drained()
@@ -114,25 +123,27 @@ def await_quiet(bench: Bench):
             return
 
 
-def quiet_sample(bench: Bench, server: Server) -> Sample | None:
+def quiet_sample(bench: Bench, server: Server, denied: bool) -> Sample | None:
     """A sample taken while others left the machine alone, or None after TRIES noisy ones."""
     for _ in range(TRIES):
         await_quiet(bench)
-        taken = sample(bench, server)
+        taken = sample(bench, server, denied)
         if taken.others <= bench.others_max:
             return taken
         bench.say(f"    {server.name}: others used {taken.others:.0%} of a core, run dropped")
     return None
 
 
-def interleaved(bench: Bench, part: str, servers: list[Server]) -> list[dict[str, Sample]]:
+def interleaved(
+    bench: Bench, part: str, servers: list[Server], denied: bool = False
+) -> list[dict[str, Sample]]:
     """Rounds in which every server had a quiet run. The order turns from round to round.
 
     A shared machine's speed moves from second to second, by more than what is to be told apart: so
     runs are short, the servers of a round stand close together in time, and rounds are many."""
     kept: list[dict[str, Sample]] = []
     for server in servers:
-        run_wrk(bench, server, 1)
+        run_wrk(bench, server, 1, denied)
         server.wait_drained()
     for turn in range(bench.rounds * 2):
         if len(kept) == bench.rounds:
@@ -140,7 +151,7 @@ def interleaved(bench: Bench, part: str, servers: list[Server]) -> list[dict[str
         first = turn % len(servers)
         taken = {}
         for server in servers[first:] + servers[:first]:
-            taken[server.name] = quiet_sample(bench, server)
+            taken[server.name] = quiet_sample(bench, server, denied)
             if taken[server.name] is None:
                 break
         if None not in taken.values():
@@ -212,6 +223,64 @@ def recording(bench: Bench) -> dict:
         Check("recording's share of a loop", statistics.median(shares) * 100, 5, False, 3, "%")
     )
     return {"share": shares, "median": {name: _median_of(rounds, name) for name in (on, off)}}
+
+
+def _rounds_of(bench: Bench, part: str, servers: list[Server], denied: bool = False):
+    """Of servers that live for these rounds alone."""
+    try:
+        for server in servers:
+            server.start()
+        return interleaved(bench, part, servers, denied)
+    finally:
+        for server in servers:
+            bench.fleet.remove(server)
+
+
+def _ratios(rounds: list[dict[str, Sample]], name: str) -> tuple[str, list[float]]:
+    """The better peer of the whole run, and the loops' figure of `name` against it."""
+    best = max(
+        ("nginx", "haproxy"),
+        key=lambda peer: statistics.median(one[peer].per_loop_second for one in rounds),
+    )
+    return best, [one[name].per_loop_second / one[best].per_loop_second for one in rounds]
+
+
+def guards(bench: Bench) -> dict:
+    """What all guards add to a request, and what a denied one costs, against the peers."""
+    fleet, core = bench.fleet, bench.fleet.proxy_core
+    database = fleet.directory / "places.mmdb"
+    database.write_bytes(mmdb.database({"127.0.0.0/8": mmdb.maxmind("DE")}))
+    guarded = {"rules": guard_rules(database), "limits": LIMITS}
+    admitted = _rounds_of(
+        bench,
+        "guards, admitted",
+        [fleet.nginx(core), fleet.haproxy(core), fleet.weir(core),
+         fleet.weir(core, name="weir, guarded", **guarded)],
+    )
+    denied = _rounds_of(
+        bench,
+        "guards, denied",
+        [fleet.nginx(core, denying=True), fleet.haproxy(core, denying=True),
+         fleet.weir(core, limits=DENYING_LIMIT)],
+        denied=True,
+    )
+    added_us = statistics.median(
+        1e6 / one["weir, guarded"].per_loop_second - 1e6 / one["weir"].per_loop_second
+        for one in admitted
+    )
+    best, admitted_ratio = _ratios(admitted, "weir, guarded")
+    best_denying, denied_ratio = _ratios(denied, "weir")
+    proxied_us = statistics.median(1e6 / one["weir"].per_loop_second for one in admitted)
+    denied_us = statistics.median(1e6 / one["weir"].per_loop_second for one in denied)
+    bench.checks += [
+        Check("all guards, added to a request", added_us, 1.5, False, None, "µs"),
+        Check(f"guarded, loops / {best}", statistics.median(admitted_ratio), 1.15, True, None, "×"),
+        Check(f"denied, loops / {best_denying}", statistics.median(denied_ratio), 1.15, True, None,
+              "×"),
+        Check("denied against proxied", denied_us / proxied_us, 0.5, False, None, "×"),
+    ]
+    return {"added_us": added_us, "admitted": admitted_ratio, "denied": denied_ratio,
+            "proxied_us": proxied_us, "denied_us": denied_us}
 
 
 def _ask(connection: socket.socket) -> bytes:
@@ -399,6 +468,7 @@ def syscalls(bench: Bench) -> dict:
 PARTS = {
     "proxied": (proxied, False),
     "recording": (recording, True),
+    "guards": (guards, True),
     "idle": (idle, False),
     "startup": (startup, False),
     "balance": (balance, True),

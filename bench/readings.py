@@ -19,7 +19,8 @@ class Load:
     seconds: float
     p50_ms: float
     p99_ms: float
-    failures: int  # Statuses other than 2xx and 3xx, and socket errors.
+    refused: int  # Statuses other than 2xx and 3xx.
+    failures: int  # Those, and socket errors.
 
 
 def parse_wrk(text: str) -> Load:
@@ -29,7 +30,8 @@ def parse_wrk(text: str) -> Load:
     tail = re.search(r"^\s+99%\s+([\d.]+)(us|ms|s|m)", text, re.M)
     if not (total and half and tail):
         raise ValueError(f"not the output of wrk --latency: {text!r}")
-    failures = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", text)))
+    refused = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", text)))
+    failures = refused
     if errors := re.search(r"Socket errors: (.*)", text):
         failures += sum(map(int, re.findall(r"\d+", errors.group(1))))
     return Load(
@@ -37,6 +39,7 @@ def parse_wrk(text: str) -> Load:
         seconds=float(total.group(2)) * _TIME_MS[total.group(3)] / 1000,
         p50_ms=float(half.group(1)) * _TIME_MS[half.group(2)],
         p99_ms=float(tail.group(1)) * _TIME_MS[tail.group(2)],
+        refused=refused,
         failures=failures,
     )
 

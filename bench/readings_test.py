@@ -41,6 +41,7 @@ class Wrk(unittest.TestCase):
         bad = WRK + "  Socket errors: connect 1, read 2, write 3, timeout 4\n"
         bad += "  Non-2xx or 3xx responses: 5\n"
         self.assertEqual(readings.parse_wrk(bad).failures, 15)
+        self.assertEqual(readings.parse_wrk(bad).refused, 5)
 
     def test_refuses_other_text(self):
         with self.assertRaises(ValueError):

@@ -52,7 +52,8 @@ http {{
     '"seconds":$request_time,"upstream":"$upstream_addr",'
     '"upstream_seconds":"$upstream_response_time","agent":"$http_user_agent"}}';
   access_log {dir}/access.log json buffer=64k flush=1s;
-  limit_req_zone $binary_remote_addr zone=clients:10m rate=1000000r/s;
+  limit_req_zone $binary_remote_addr zone=clients:10m rate={rate};
+  limit_req_status 429;
   keepalive_requests 1000000000;
   keepalive_timeout 600s;
   upstream items {{
@@ -64,7 +65,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location / {{
-      limit_req zone=clients burst=1000000 nodelay;
+      limit_req zone=clients {burst};
       proxy_pass http://items;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -96,9 +97,9 @@ defaults
   timeout http-keep-alive 600s
 frontend traffic
   bind 127.0.0.1:{port} backlog 4096
-  stick-table type ip size 100k expire 60s store http_req_rate(10s)
+  stick-table type ip size 100k expire 60s store http_req_rate({period})
   http-request track-sc0 src
-  http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt 100000000 }}
+  http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt {limit} }}
   default_backend items
 backend items
   server item 127.0.0.1:{upstream}
@@ -111,11 +112,35 @@ traffic = ["127.0.0.1:{port}"]
 admin = "127.0.0.1:{admin}"
 [stats]
 record = {record}
+{rules}
 [[routes]]
 id = "items"
 pattern = "/kv/*"
 upstreams = ["http://127.0.0.1:{upstream}"]
+{limits}
 """
+# Two that do not bite.
+LIMITS = """rate_limit = [{limit = 1_000_000_000, window = 60},
+  {limit = 1_000_000_000, window = "1h", per = "route"}]"""
+DENYING_LIMIT = 'rate_limit = {limit = 1, window = "31d"}'
+
+
+def guard_rules(database: Path) -> str:
+    """10,000 IP rules, 500 geographic rules, half of them of paths, and 1000 path rules, of which
+    the requests of a benchmark meet none. `database` says that they come from Germany."""
+    rules = [f'[geo]\ndatabase = "{database}"']
+    for number in range(10_000):
+        address = f"198.{18 + number // 65536}.{number // 256 % 256}.{number % 256}"
+        rules.append(f'[[ip_rules]]\nmatch = ["{address}"]\naction = "block"')
+    countries = ("FR", "IT", "ES", "CN", "JP", "US", "BR", "IN", "ZA", "AU")
+    for number in range(500):
+        scope = f'paths = ["/kv/{number}/*"]' if number % 2 else ""
+        country = countries[number % len(countries)]
+        rules.append(f'[[geo_rules]]\ncountries = ["{country}"]\naction = "block"\n{scope}')
+    for number in range(1000):
+        rules.append(f'[[path_rules]]\nid = "rule-{number}"\npattern = "/kv/{number}/*"\n'
+                     "rate_limit = {limit = 10}")
+    return "\n".join(rules)
 
 
 class ServerError(Exception):
@@ -295,13 +320,16 @@ class Fleet:
         command = ["nginx", "-c", str(config), "-e", str(place / "error.log")]
         return self._keep(Server(name, command, port, place, core))
 
-    def nginx(self, core: int | None) -> Server:
-        return self._nginx("nginx", NGINX_PROXY, core, upstream=self.upstream.port)
+    def nginx(self, core: int | None, denying: bool = False) -> Server:
+        limit = {"rate": "1r/m", "burst": ""} if denying else \
+            {"rate": "1000000r/s", "burst": "burst=1000000 nodelay"}
+        return self._nginx("nginx", NGINX_PROXY, core, upstream=self.upstream.port, **limit)
 
-    def haproxy(self, core: int | None) -> Server:
+    def haproxy(self, core: int | None, denying: bool = False) -> Server:
         port, place = free_port(), self._place("haproxy")
         config = place / "haproxy.cfg"
         values = {"port": port, "upstream": self.upstream.port, "clients": file_limit() - 1000}
+        values |= {"limit": 1, "period": "1h"} if denying else {"limit": 10**8, "period": "10s"}
         config.write_text(HAPROXY.format(**values))
         command = ["haproxy", "-db", "-f", str(config)]
         return self._keep(Server("haproxy", command, port, place, core))
@@ -311,7 +339,8 @@ class Fleet:
         command = [str(self.floor_path), str(port), str(self.upstream.port)]
         return self._keep(Server("floor", command, port, self._place("floor"), core))
 
-    def weir(self, core: int | None, workers: int = 1, record: bool = True) -> Weir:
+    def weir(self, core: int | None, workers: int = 1, record: bool = True, name: str = "",
+             rules: str = "", limits: str = "") -> Weir:
         port, place = free_port(), self._place("weir")
         config, data = place / "weir.toml", place / "data"
         data.mkdir()
@@ -322,9 +351,11 @@ class Fleet:
                 admin=free_port(),
                 record=str(record).lower(),
                 upstream=self.upstream.port,
+                rules=rules,
+                limits=limits,
             )
         )
-        name = "weir" if record else "weir, not recording"
+        name = name or ("weir" if record else "weir, not recording")
         command = [str(self.weir_path), "serve", "--config", str(config), "--data", str(data)]
         return self._keep(Weir(name, command, port, place, core, data=data))
 

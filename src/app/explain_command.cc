@@ -162,7 +162,7 @@ std::string sources_of(const config::EffectiveRateLimit& limit) {
   add("limit", limit.limit);
   add("window", limit.window);
   add("per", limit.per);
-  add("header", limit.header);
+  if (limit.value.per == config::LimitPer::header) add("header", limit.header);
   add("ipv6_prefix_bits", limit.ipv6_prefix_bits);
   return text.empty() ? "all built in" : text;
 }

@@ -94,6 +94,7 @@ int Node::run() {
                kVersion, config_->traffic.front().address, loop_count_, config_->routes.size(),
                options_.data_dir);
   notify_supervisor("READY=1");
+  if (config_->rules_source == config::RulesSource::file) note_rules_of_file();
   loop_->run();
   end();
   return 0;
@@ -155,54 +156,58 @@ bool Node::open_storage() {
   return true;
 }
 
+base::Status Node::open_rule_versions() {
+  RuleVersions opened =
+      WEIR_TRY(RuleVersions::open(files_, clock_, options_.data_dir, objects::Access::read_write));
+  rule_versions_ = std::make_unique<RuleVersions>(std::move(opened));
+  return {};
+}
+
+// Where the rules are the store's: they are known before anything is served.
 bool Node::take_stored_rules() {
-  const std::string where = options_.data_dir + "/config";
-  auto opened = RuleVersions::open(files_, clock_, options_.data_dir, objects::Access::read_write);
-  if (!opened.ok()) {
-    return refuse(fmt::format("{}: the versions of the rules cannot be opened: {}", where,
-                              opened.error().what.view()));
-  }
-  rule_versions_ = std::make_unique<RuleVersions>(std::move(opened).value());
-  if (config_->rules_source == config::RulesSource::file) {
-    note_rules_of_file();
-    return true;
+  if (config_->rules_source == config::RulesSource::file) return true;
+  const auto give_up = [this](std::string_view what, const base::Error& error) {
+    return refuse(fmt::format("{}/config: {}: {}", options_.data_dir, what, error.what.view()));
+  };
+  if (const base::Status opened = open_rule_versions(); !opened.ok()) {
+    return give_up("the versions of the rules cannot be opened", opened.error());
   }
   const base::Result<uint64_t> newest = rule_versions_->newest_number();
-  if (newest.ok() && newest.value() == 0) {
+  if (!newest.ok()) return give_up("the versions of the rules cannot be listed", newest.error());
+  if (newest.value() == 0) {
     const auto added =
         rule_versions_->add(kFileAuthor, options_.config_file, config::rules_to_toml(*config_));
-    if (added.ok()) rules_version_ = added.value();
-    return added.ok() ||
-           refuse(fmt::format("{}: the first version of the rules cannot be stored: {}", where,
-                              added.error().what.view()));
+    if (!added.ok()) return give_up("the first version cannot be stored", added.error());
+    rules_version_ = added.value();
+    return true;
   }
-  const base::Result<RuleVersion> version =
-      newest.ok() ? rule_versions_->get(newest.value()) : base::Result<RuleVersion>{newest.error()};
+  const base::Result<RuleVersion> version = rule_versions_->get(newest.value());
   if (!version.ok()) {
-    return refuse(fmt::format("{}: the newest version of the rules, {}, cannot be read: {}", where,
-                              newest.ok() ? newest.value() : 0, version.error().what.view()));
+    return give_up(
+        fmt::format("the newest version of the rules, {}, cannot be read", newest.value()),
+        version.error());
   }
   const config::LoadResult rules =
-      config::load_rules(version.value().toml, fmt::format("version {}", version.value().number));
+      config::load_rules(version.value().toml, fmt::format("version {}", newest.value()));
   for (const config::Problem& problem : rules.problems)
     complain(config::to_string(problem));
   if (!rules.ok()) return false;
   config::Config merged = *config_;
   config::take_rules(merged, rules.config);
   config_ = std::make_shared<const config::Config>(std::move(merged));
-  rules_version_ = version.value().number;
+  rules_version_ = newest.value();
   return true;
 }
 
-// The file's history. Traffic does not need it: what cannot be noted is said.
+// The file's history. Traffic does not need it, nor waits for it: what cannot be noted is said.
 void Node::note_rules_of_file() {
-  const std::string toml = config::rules_to_toml(*config_);
-  const auto note = [&]() -> base::Result<uint64_t> {
+  const auto note = [this]() -> base::Result<uint64_t> {
+    if (rule_versions_ == nullptr) WEIR_TRY(open_rule_versions());
+    const std::string toml = config::rules_to_toml(*config_);
     const uint64_t newest = WEIR_TRY(rule_versions_->newest_number());
     if (newest != 0) {
       const RuleVersion version = WEIR_TRY(rule_versions_->get(newest));
-      const config::LoadResult rules = config::load_rules(version.toml, "");
-      if (rules.ok() && config::rules_to_toml(rules.config) == toml) return newest;
+      if (version.toml == toml) return newest;
     }
     return rule_versions_->add(kFileAuthor, options_.config_file, toml);
   };

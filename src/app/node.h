@@ -76,6 +76,7 @@ class Node {
   bool open_admin();
   bool open_places();
 
+  base::Status open_rule_versions();
   bool take_stored_rules();
 
   std::vector<uint32_t> publish(std::shared_ptr<const config::Config> config);
