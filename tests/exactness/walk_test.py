@@ -25,10 +25,11 @@ RESPONSE_POINTS = ["response.before_commit", "response.after_commit", "response.
 RING_POINTS = ["ring.before_commit", "ring.after_commit"]
 COLLECTOR_POINTS = ["collector.before_count", "collector.after_count"]
 # Passed on the storage thread and the consumer.
-THREAD_POINTS = [
+JOURNAL_POINTS = [
     "journal.before_write", "journal.after_write", "journal.before_sync", "journal.after_sync",
     "journal.before_release", "journal.after_release", "journal.before_segment_delete",
-    "journal.after_segment_delete", "journal.before_ring_delete", "journal.after_ring_delete",
+    "journal.after_segment_delete", "journal.before_ring_delete", "journal.after_ring_delete"]
+CONSUMER_POINTS = [
     "consumer.before_commit", "consumer.after_commit", "derived.before_commit",
     "derived.after_commit", "snapshot.before_publish", "snapshot.after_publish"]
 # What makes the consumer pass a point now, and not when its time has come.
@@ -147,9 +148,16 @@ class RingWalk(WalkTest):
                 self.assertGreater(ledger.epoch, EVENTS_IN_SCRIPT_MIN, point)
 
 
-class ThreadWalk(WalkTest):
-    def test_kill_in_the_journal_and_the_consumer(self):
-        for point in THREAD_POINTS:
+class JournalWalk(WalkTest):
+    def test_kill_in_the_journal(self):
+        for point in JOURNAL_POINTS:
+            with self.subTest(point):
+                self.walk_thread(point)
+
+
+class ConsumerWalk(WalkTest):
+    def test_kill_in_the_consumer(self):
+        for point in CONSUMER_POINTS:
             with self.subTest(point):
                 self.walk_thread(point)
 
@@ -206,8 +214,8 @@ class BrokenBuild(WalkTest):
 
 class Declared(unittest.TestCase):
     def test_every_declared_fault_point_is_walked(self):
-        walked = RESPONSE_POINTS + RING_POINTS + THREAD_POINTS + COLLECTOR_POINTS + \
-            OBJECT_POINTS + COMMAND_POINTS
+        walked = RESPONSE_POINTS + RING_POINTS + COLLECTOR_POINTS + JOURNAL_POINTS + \
+            CONSUMER_POINTS + OBJECT_POINTS + COMMAND_POINTS
         self.assertEqual(sorted(declared_points()), sorted(walked))
 
 
