@@ -125,7 +125,7 @@ std::function<void(uint64_t, uint64_t)> progress_on_terminal(const base::Clock& 
 }
 
 Json ask(const std::string& data_dir, const Json& question) {
-  const auto answer = ask_server(data_dir, question.dump(), kAnswerPatience);
+  const auto answer = ask_server(data_dir, json_text(question), kAnswerPatience);
   return answer.ok() ? Json::parse(answer.value(), nullptr, false) : Json();
 }
 

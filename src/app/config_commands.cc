@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
-#include <iterator>
 #include <optional>
 
 #include <fmt/format.h>
@@ -111,14 +109,18 @@ int run_config_check(const cli::CommandLine& line) {
 }
 
 int run_config_apply(const cli::CommandLine& line) {
-  std::ifstream stream{line.config_file, std::ios::binary};
-  const std::string toml{std::istreambuf_iterator<char>(stream), {}};
-  if (!stream.is_open() || stream.bad()) {
-    complain(fmt::format("{}: cannot be read", line.config_file));
+  os::RealFiles files;
+  const base::Result<std::string> toml =
+      os::read_file(files, line.config_file, config::kFileBytesMax);
+  if (!toml.ok()) {
+    complain(fmt::format("{}: {}", line.config_file,
+                         toml.error().code == base::ErrorCode::limit_exceeded
+                             ? "is larger than 8 MiB"
+                             : "cannot be read"));
     return 1;
   }
   return change_rules(line, {{"command", "config.apply"},
-                             {"toml", codec::base64_encode(toml)},
+                             {"toml", codec::base64_encode(toml.value())},
                              {"file", line.config_file}});
 }
 

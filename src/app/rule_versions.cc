@@ -89,8 +89,12 @@ base::Result<std::vector<RuleVersion>> RuleVersions::list(size_t count) {
   const std::vector<uint64_t> known = WEIR_TRY(numbers());
   std::vector<RuleVersion> versions;
   for (auto number = known.rbegin(); number != known.rend() && versions.size() < count; ++number) {
-    const objects::ObjectInfo info = WEIR_TRY(store_->head(key_of(*number)));
-    versions.push_back(WEIR_TRY(version_of(info)));
+    const base::Result<objects::ObjectInfo> info = store_->head(key_of(*number));
+    const auto version =
+        info.ok() ? version_of(info.value()) : base::Result<RuleVersion>{info.error()};
+    if (!version.ok() && version.error().code != base::ErrorCode::corrupt) return version.error();
+    versions.push_back(version.ok() ? version.value()
+                                    : RuleVersion{.number = *number, .comment = "(damaged)"});
   }
   return versions;
 }

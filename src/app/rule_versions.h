@@ -48,7 +48,8 @@ class RuleVersions {
   base::Result<uint64_t> newest_number();
   // Errors: not_found.
   base::Result<RuleVersion> get(uint64_t number);
-  // The newest first, without their TOML.
+  // The newest first, without their TOML. One whose description is damaged has no author, and says
+  // so in its comment: it must not hide the others.
   base::Result<std::vector<RuleVersion>> list(size_t count);
 
   // Adds the next version, durably, and returns its number.

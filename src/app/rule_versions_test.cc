@@ -1,5 +1,6 @@
 #include "app/rule_versions.h"
 
+#include <algorithm>
 #include <string>
 
 #include <fmt/format.h>
@@ -63,6 +64,23 @@ TEST_F(RuleVersionsTest, AFlippedByteIsFound) {
     if (path.find("config/") != std::string::npos) files.bytes(path)[500] ^= 1;
   }
   EXPECT_EQ(versions.get(1).error().code, base::ErrorCode::corrupt);
+}
+
+TEST_F(RuleVersionsTest, ADamagedVersionDoesNotHideTheOthers) {
+  RuleVersions versions = open().value();
+  ASSERT_TRUE(versions.add("root", "one", "r").ok());
+  const std::vector<std::string> before = files.paths();
+  ASSERT_TRUE(versions.add("root", "two", "r").ok());
+  for (const std::string& path : files.paths()) {
+    if (std::find(before.begin(), before.end(), path) != before.end()) continue;
+    for (char& byte : files.bytes(path))
+      byte ^= 1;
+  }
+  const std::vector<RuleVersion> listed = versions.list(10).value();
+  ASSERT_EQ(listed.size(), 2U);
+  EXPECT_EQ(listed[0].number, 2U);
+  EXPECT_EQ(listed[0].comment, "(damaged)");
+  EXPECT_EQ(listed[1].comment, "one");
 }
 
 // Goal: whatever fails, and whenever power is lost, the newest version is the old one or the new

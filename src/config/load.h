@@ -19,6 +19,8 @@
 
 namespace weir::config {
 
+inline constexpr size_t kFileBytesMax = size_t{8} * 1024 * 1024;
+
 using Environment = std::map<std::string, std::string>;
 
 struct LoadResult {

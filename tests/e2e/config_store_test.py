@@ -98,7 +98,18 @@ class ConfigStore(WeirTest):
         self.assertIn("rules.toml:7:12: routes[0].body_max: ", err)
         self.assertIn("nothing has changed", err)
         self.assertEqual(self.headers(), (200, "second", "second"))
+        with open(bad, "a", encoding="utf-8") as file:
+            file.write("#" * (8 * 1024 * 1024))
+        code, _, err = self.weir.run("config", "apply", bad)
+        self.assertEqual(code, 1)
+        self.assertIn("is larger than 8 MiB", err)
         self.assertEqual(len(self.history()), 2)
+
+    def test_text_that_is_no_utf_8_is_refused_and_ends_nothing(self):
+        run = subprocess.run([harness.WEIR.encode(), b"limits", b"status", b"\xff", b"--data",
+                              self.weir.data.encode()], capture_output=True, timeout=60, check=False)
+        self.assertEqual(run.returncode, 1, run.stderr)
+        self.assertIn(b"is not an address", run.stderr)
 
     def test_4_a_rollback_is_a_new_version_with_the_old_rules(self):
         answer = self.change("rollback", "1")

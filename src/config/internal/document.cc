@@ -24,6 +24,7 @@
 #include <toml++/toml.h>
 
 #include "config/internal/text.h"
+#include "config/load.h"
 
 namespace weir::config::internal {
 namespace {

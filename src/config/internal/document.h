@@ -42,7 +42,6 @@ struct Member {
 std::string_view kind_name(Value::Kind kind);
 
 // 100 000 IPv6 prefixes in an array take 5 MiB.
-inline constexpr size_t kFileBytesMax = 8 * 1024 * 1024;
 inline constexpr size_t kKeyDotsMax = 16;  // Dots of one dotted key or table header.
 inline constexpr size_t kDepthMax = 24;    // Nesting of tables and arrays, all in all.
 
