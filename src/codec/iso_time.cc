@@ -1,7 +1,9 @@
 #include "codec/iso_time.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstddef>
 
 namespace weir::codec {
 namespace {
@@ -13,20 +15,22 @@ constexpr int64_t kDayMax = sys_days{std::chrono::year{9999} / 12 / 31}.time_sin
 constexpr base::Error kBad{base::ErrorCode::invalid_input, base::Origin::client, base::Retry::never,
                            0, "time stamp"};
 
-void append_digits(std::string& out, unsigned value, unsigned digits) {
-  char text[4];
+constexpr size_t kDayBytes = 10;
+
+// The end of what was written.
+char* write_digits(char* at, unsigned value, unsigned digits) {
   for (unsigned i = digits; i > 0; --i, value /= 10)
-    text[i - 1] = static_cast<char>('0' + value % 10);
-  out.append(text, digits);
+    at[i - 1] = static_cast<char>('0' + value % 10);
+  return at + digits;
 }
 
-void append_day(std::string& out, int64_t unix_day) {
+char* write_day(char* at, int64_t unix_day) {
   const std::chrono::year_month_day date{sys_days{std::chrono::days{unix_day}}};
-  append_digits(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
-  out.push_back('-');
-  append_digits(out, static_cast<unsigned>(date.month()), 2);
-  out.push_back('-');
-  append_digits(out, static_cast<unsigned>(date.day()), 2);
+  at = write_digits(at, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+  *at++ = '-';
+  at = write_digits(at, static_cast<unsigned>(date.month()), 2);
+  *at++ = '-';
+  return write_digits(at, static_cast<unsigned>(date.day()), 2);
 }
 
 // Reads fixed-width fields from the front of a text.
@@ -68,43 +72,44 @@ struct Reader {
 
 }  // namespace
 
-void append_iso_ms(std::string& out, int64_t unix_ms) {
+IsoMs::IsoMs(int64_t unix_ms) {
   unix_ms = std::clamp(unix_ms, kDayMin * kMsPerDay, (kDayMax + 1) * kMsPerDay - 1);
   const int64_t day = unix_day_of_ms(unix_ms);
   const auto ms = static_cast<unsigned>(unix_ms - day * kMsPerDay);
-  append_day(out, day);
-  out.push_back('T');
-  append_digits(out, ms / 3'600'000, 2);
-  out.push_back(':');
-  append_digits(out, ms / 60'000 % 60, 2);
-  out.push_back(':');
-  append_digits(out, ms / 1000 % 60, 2);
-  out.push_back('.');
-  append_digits(out, ms % 1000, 3);
-  out.push_back('Z');
+  char* at = write_day(text_.data(), day);
+  *at++ = 'T';
+  at = write_digits(at, ms / 3'600'000, 2);
+  *at++ = ':';
+  at = write_digits(at, ms / 60'000 % 60, 2);
+  *at++ = ':';
+  at = write_digits(at, ms / 1000 % 60, 2);
+  *at++ = '.';
+  at = write_digits(at, ms % 1000, 3);
+  *at = 'Z';
+}
+
+void append_iso_ms(std::string& out, int64_t unix_ms) {
+  out += IsoMs{unix_ms}.view();
 }
 
 std::string iso_ms(int64_t unix_ms) {
-  std::string out;
-  out.reserve(24);
-  append_iso_ms(out, unix_ms);
-  return out;
+  return std::string{IsoMs{unix_ms}.view()};
 }
 
 std::string hour_bucket(int64_t unix_hour) {
   unix_hour = std::clamp(unix_hour, kDayMin * 24, kDayMax * 24 + 23);
   const int64_t day = unix_hour / 24 - (unix_hour % 24 < 0 ? 1 : 0);
-  std::string out;
-  append_day(out, day);
-  out.push_back('T');
-  append_digits(out, static_cast<unsigned>(unix_hour - day * 24), 2);
-  return out;
+  std::array<char, kDayBytes + 3> text;
+  char* at = write_day(text.data(), day);
+  *at++ = 'T';
+  write_digits(at, static_cast<unsigned>(unix_hour - day * 24), 2);
+  return {text.data(), text.size()};
 }
 
 std::string iso_day(int64_t unix_day) {
-  std::string out;
-  append_day(out, std::clamp(unix_day, kDayMin, kDayMax));
-  return out;
+  std::array<char, kDayBytes> text;
+  write_day(text.data(), std::clamp(unix_day, kDayMin, kDayMax));
+  return {text.data(), text.size()};
 }
 
 base::Result<int64_t> parse_iso_ms(std::string_view text) {

@@ -2,6 +2,7 @@
 // Time as text, UTC, ISO 8601. Years 0000 to 9999: what lies outside is cut to the nearest moment
 // inside, so that a clock gone mad gives a strange stamp and not a strange format.
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -18,6 +19,17 @@ std::string hour_bucket(int64_t unix_hour);  // 2025-10-15T14
 std::string iso_day(int64_t unix_day);       // 2025-10-15
 
 void append_iso_ms(std::string& out, int64_t unix_ms);
+
+// The text of iso_ms(), without memory of its own to ask for.
+// Threading: one thread at a time.
+class IsoMs {
+ public:
+  explicit IsoMs(int64_t unix_ms);
+  std::string_view view() const { return {text_.data(), text_.size()}; }
+
+ private:
+  std::array<char, 24> text_;
+};
 
 // Hour or day that a time belongs to; floors, also before 1970.
 constexpr int64_t unix_hour_of_ms(int64_t unix_ms) {

@@ -125,19 +125,22 @@ void append_region_body(std::string& out, const RegionRefusal& refusal,
 
 void append_json(std::string& out, std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20) {
-      out.append("\\u00");
+  size_t plain = 0;  // Where the bytes begin that need no escape.
+  for (size_t at = 0; at < text.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+    out.append(text.substr(plain, at - plain));
+    plain = at + 1;
+    out += '\\';
+    if (byte >= 0x20) {
+      out += text[at];
+    } else {
+      out.append("u00");
       out += kHex[byte >> 4U];
       out += kHex[byte & 0xfU];
-    } else {
-      out += c;
     }
   }
+  out.append(text.substr(plain));
 }
 
 }  // namespace weir::gateway

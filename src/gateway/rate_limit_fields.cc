@@ -1,9 +1,10 @@
 #include "gateway/rate_limit_fields.h"
 
 #include <algorithm>
-#include <iterator>
-
-#include <fmt/format.h>
+#include <array>
+#include <charconv>
+#include <concepts>
+#include <string_view>
 
 #include "base/assert.h"
 #include "codec/iso_time.h"
@@ -15,6 +16,23 @@ namespace {
 constexpr std::array<std::string_view, RateLimitFields::kCountMax> kNames{
     "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Client-IP",     "RateLimit-Policy",
     "RateLimit",         "X-RateLimit-Reset",     "X-RateLimit-Reset-Seconds", "Retry-After"};
+
+// Texts and numbers, one behind the other. These fields and bodies go with every limited response:
+// reading a format each time would cost as much as all guards together.
+template <typename Out>
+void put_one(Out& out, std::string_view text) {
+  out.append(text);
+}
+template <typename Out, std::integral Number>
+void put_one(Out& out, Number number) {
+  std::array<char, 20> digits;
+  const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  out.append(std::string_view{digits.data(), static_cast<size_t>(end - digits.data())});
+}
+template <typename Out, typename... Pieces>
+void put(Out& out, const Pieces&... pieces) {
+  (put_one(out, pieces), ...);
+}
 
 int64_t seconds_up(std::chrono::microseconds time) {
   return std::chrono::ceil<std::chrono::seconds>(time).count();
@@ -31,16 +49,23 @@ int64_t RateLimitState::retry_after_s() const {
 }
 
 RateLimitFields::RateLimitFields(const RateLimitState& state) {
-  add(kNames[0], "{}", state.limit.requests);
-  add(kNames[1], "{}", state.room.remaining);
-  if (!state.client_ip.empty()) add(kNames[2], "{}", state.client_ip);
-  add(kNames[3], R"("default";q={};w={})", state.limit.requests, state.limit.window.count());
-  add(kNames[4], R"("default";r={};t={})", state.room.remaining,
-      seconds_up(state.refused ? state.room.retry_after : state.room.reset_after));
-  if (!state.refused) return;
-  add(kNames[5], "{}", codec::iso_ms(reset_ms(state)));
-  add(kNames[6], "{}", state.retry_after_s());
-  add(kNames[7], "{}", state.retry_after_s());
+  http::Appender out{text_};
+  add(out, state.limit.requests);
+  add(out, state.room.remaining);
+  if (state.client_ip.empty()) {
+    ++name_;
+  } else {
+    add(out, state.client_ip);
+  }
+  add(out, R"("default";q=)", state.limit.requests, ";w=", state.limit.window.count());
+  add(out, R"("default";r=)", state.room.remaining,
+      ";t=", seconds_up(state.refused ? state.room.retry_after : state.room.reset_after));
+  if (state.refused) {
+    add(out, codec::IsoMs{reset_ms(state)}.view());
+    add(out, state.retry_after_s());
+    add(out, state.retry_after_s());
+  }
+  WEIR_ASSERT(!out.failed());
 }
 
 bool RateLimitFields::replaces(std::string_view name) {
@@ -48,38 +73,30 @@ bool RateLimitFields::replaces(std::string_view name) {
                      [&](std::string_view ours) { return http::equals_ignore_case(ours, name); });
 }
 
-template <typename... Arguments>
-void RateLimitFields::add(std::string_view name, const char* format,
-                          const Arguments&... arguments) {
-  char* begin = text_.data() + used_;
-  const size_t left = text_.size() - used_;
-  const auto written = fmt::format_to_n(begin, left, fmt::runtime(format), arguments...);
-  WEIR_ASSERT(written.size <= left);
-  used_ += written.size;
-  fields_[count_++] = {name, {begin, written.size}, http::FieldName::other};
+template <typename... Pieces>
+void RateLimitFields::add(http::Appender& out, const Pieces&... pieces) {
+  const size_t begin = out.size();
+  put(out, pieces...);
+  fields_[count_++] = {kNames[name_++], out.view().substr(begin), http::FieldName::other};
 }
 
 void append_rate_limit_body(std::string& out, const RateLimitState& state,
                             std::string_view request_id) {
-  fmt::format_to(std::back_inserter(out),
-                 R"({{"error":"Rate limit exceeded","message":"Too many requests. Limit: {} per {})"
-                 R"( seconds","retryAfter":{},"limit":{},"remaining":{},"resetAt":"{}",)"
-                 R"("code":"rate_limited","requestId":"{}"}})",
-                 state.limit.requests, state.limit.window.count(), state.retry_after_s(),
-                 state.limit.requests, state.room.remaining, codec::iso_ms(reset_ms(state)),
-                 request_id);
+  put(out, R"({"error":"Rate limit exceeded","message":"Too many requests. Limit: )",
+      state.limit.requests, " per ", state.limit.window.count(), R"( seconds","retryAfter":)",
+      state.retry_after_s(), R"(,"limit":)", state.limit.requests, R"(,"remaining":)",
+      state.room.remaining, R"(,"resetAt":")", codec::IsoMs{reset_ms(state)}.view(),
+      R"(","code":"rate_limited","requestId":")", request_id, "\"}");
 }
 
 void append_throttled_body(std::string& out, const RateLimitState& state, const ThrottleText& text,
                            std::string_view reason, std::string_view request_id) {
-  fmt::format_to(std::back_inserter(out),
-                 R"({{"error":"Rate limit exceeded","message":"{}","reason":")", text.message);
+  put(out, R"({"error":"Rate limit exceeded","message":")", text.message, R"(","reason":")");
   append_json(out, reason.empty() ? text.reason : reason);
-  fmt::format_to(std::back_inserter(out),
-                 R"(","limit":{},"window":{},"remaining":{},"retryAfter":{},"resetAt":"{}",)"
-                 R"("code":"{}","requestId":"{}"}})",
-                 state.limit.requests, state.limit.window.count(), state.room.remaining,
-                 state.retry_after_s(), codec::iso_ms(reset_ms(state)), text.code, request_id);
+  put(out, R"(","limit":)", state.limit.requests, R"(,"window":)", state.limit.window.count(),
+      R"(,"remaining":)", state.room.remaining, R"(,"retryAfter":)", state.retry_after_s(),
+      R"(,"resetAt":")", codec::IsoMs{reset_ms(state)}.view(), R"(","code":")", text.code,
+      R"(","requestId":")", request_id, "\"}");
 }
 
 }  // namespace weir::gateway

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "http/field.h"
+#include "http/writer.h"
 #include "limit/limiter.h"
 
 namespace weir::gateway {
@@ -38,11 +39,12 @@ class RateLimitFields {
   static bool replaces(std::string_view name);
 
  private:
-  template <typename... Arguments>
-  void add(std::string_view name, const char* format, const Arguments&... arguments);
+  // The value of the next field.
+  template <typename... Pieces>
+  void add(http::Appender& out, const Pieces&... pieces);
 
   std::array<char, 320> text_;
-  size_t used_ = 0;
+  size_t name_ = 0;  // Of the next field, in the order of their names.
   std::array<http::Field, kCountMax> fields_{};
   size_t count_ = 0;
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 
 #include "base/assert.h"
 #include "codec/seeded_hash.h"
@@ -82,13 +84,21 @@ uint64_t us_of(base::Monotonic now) {
   return static_cast<uint64_t>(since.count());
 }
 
-std::string_view masked(std::array<char, 16>& into, std::span<const uint8_t, 16> address,
-                        size_t bits) {
-  for (size_t byte = 0; byte < into.size(); ++byte) {
-    const size_t kept = std::clamp<size_t>(bits > byte * 8 ? bits - byte * 8 : 0, 0, 8);
-    into[byte] = static_cast<char>(address[byte] & (0xff00U >> kept));
-  }
-  return {into.data(), into.size()};
+// The first `bits` (0 to 128) of it; the others are zero.
+std::array<uint64_t, 2> masked(std::span<const uint8_t, 16> address, size_t bits) {
+  const auto head = [](size_t count) {  // Of 64 bits, in the order of the network.
+    const uint64_t mask = count >= 64 ? ~uint64_t{0} : ~(~uint64_t{0} >> count);
+    return std::endian::native == std::endian::little ? __builtin_bswap64(mask) : mask;
+  };
+  std::array<uint64_t, 2> words;
+  std::memcpy(words.data(), address.data(), address.size());
+  words[0] &= head(bits);
+  words[1] &= head(bits > 64 ? bits - 64 : 0);
+  return words;
+}
+
+std::string_view bytes_of(const std::array<uint64_t, 2>& words) {
+  return {reinterpret_cast<const char*>(words.data()), sizeof words};
 }
 
 bool is_ipv4(std::span<const uint8_t, 16> address) {
@@ -118,9 +128,8 @@ base::TableKey Limiter::address_key(std::string_view rule_id, std::span<const ui
   const size_t bits = v4 ? 128 : ipv6_bits;
   const size_t group_bits = v4 ? 96 + kIpv4PrefixBits : std::min<size_t>(bits, kIpv6PrefixBits);
   const uint64_t rule = codec::SeededHash{seed_}(rule_id);
-  std::array<char, 16> bytes{};
-  return {.group = codec::SeededHash{rule}(masked(bytes, address, group_bits)),
-          .member = codec::SeededHash{~rule}(masked(bytes, address, bits))};
+  return {.group = codec::SeededHash{rule}(bytes_of(masked(address, group_bits))),
+          .member = codec::SeededHash{~rule}(bytes_of(masked(address, bits)))};
 }
 
 base::TableKey Limiter::value_key(std::string_view rule_id, std::string_view value) const {
