@@ -139,6 +139,7 @@ void Exchange::run_stages(const http::RequestHead& head) {
   if (answer_built_in()) return;
   // Cache.
   if (is_body_too_large(*route_, head)) return refuse(kBodyTooLarge);
+  copy_fields(head);
   // A body's first piece usually came with the head: then both go out together, in
   // on_request_pause() or with the last piece.
   if (body_done_ || head.expect_continue) ask_upstream();
@@ -215,10 +216,32 @@ bool Exchange::match_route(const http::RequestHead& head) {
   return true;
 }
 
-// Everything that outlives this callback, in one piece of memory.
+// What outlives this callback, in one piece of memory: here what answers and the record need, with
+// room for what copy_fields() adds for an upstream. Most of what is refused never needs that.
 void Exchange::copy_request(const http::RequestHead& head) {
-  static const config::HeaderRules kNoRules;
-  const config::HeaderRules& rules = route_ != nullptr ? route_->request_headers : kNoRules;
+  const std::string_view rewritten =
+      entry_ != nullptr ? routing::upstream_path(*entry_, path_, gateway_.text_scratch_) : path_;
+  const std::string_view origin =
+      route_ != nullptr ? head.value(FieldName::origin) : std::string_view{};
+  const std::string_view user_agent = head.value(FieldName::user_agent);
+  store_.reset(request_field_bytes(head, request_id_, request_rules()) + head.method.size() +
+               path_.size() + user_agent.size() + origin.size() + rewritten.size() +
+               2 * head.query.size() + 2 * request_id_.size() + 64);
+  method_ = store_.keep(head.method);
+  path_ = store_.keep(path_);
+  user_agent_ = store_.keep(user_agent);
+  request_id_ = store_.keep(request_id_);
+  query_ = head.has_query ? store_.keep_joined("?", head.query, {}) : std::string_view{};
+  target_ = store_.keep_joined(rewritten, query_, {});
+  origin_ = store_.keep(origin);
+}
+
+const config::HeaderRules& Exchange::request_rules() const {
+  static const config::HeaderRules kNone;
+  return route_ != nullptr ? route_->request_headers : kNone;
+}
+
+void Exchange::copy_fields(const http::RequestHead& head) {
   const ClientAddressRule& address_rule =
       active_->snapshot->client_addresses[connection_->listener];
   // Only who believes the chain appends to it; then the peer is rarely the client.
@@ -234,30 +257,14 @@ void Exchange::copy_request(const http::RequestHead& head) {
   facts.peer_ip = peer_ip.view();
   facts.host = head.host;
   facts.request_id = request_id_;
-  const std::string_view rewritten =
-      entry_ != nullptr ? routing::upstream_path(*entry_, path_, gateway_.text_scratch_) : path_;
-  store_.reset(request_field_bytes(head, facts, rules) + head.method.size() + path_.size() +
-               head.value(FieldName::user_agent).size() + head.value(FieldName::origin).size() +
-               rewritten.size() + 2 * head.query.size() + head.host.size() +
-               2 * head.upgrade.size() + request_id_.size() + 64);
-  method_ = store_.keep(head.method);
-  path_ = store_.keep(path_);
-  user_agent_ = store_.keep(head.value(FieldName::user_agent));
-  request_id_ = store_.keep(request_id_);
-  facts.request_id = request_id_;
-  query_ = head.has_query ? store_.keep_joined("?", head.query, {}) : std::string_view{};
-  target_ = store_.keep_joined(rewritten, query_, {});
   host_ = store_.keep(head.host);
-  if (route_ == nullptr) return;
-  origin_ = store_.keep(head.value(FieldName::origin));
-  if (head.upgrade_requested && !body_done_) {
-    upgrade_ = {};
-  } else if (head.upgrade_requested) {
-    for (const std::string& allowed : route_->upgrade) {
-      if (http::equals_ignore_case(head.upgrade, allowed)) upgrade_ = store_.keep(head.upgrade);
-    }
+  if (head.upgrade_requested && body_done_) {
+    const bool allowed = std::any_of(
+        route_->upgrade.begin(), route_->upgrade.end(),
+        [&](const std::string& token) { return http::equals_ignore_case(head.upgrade, token); });
+    if (allowed) upgrade_ = store_.keep(head.upgrade);
   }
-  copy_request_fields(head, facts, rules, store_);
+  copy_request_fields(head, facts, request_rules(), store_);
 }
 
 // ---- The record ----

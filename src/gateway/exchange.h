@@ -67,6 +67,8 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   bool answer_preflight(const http::RequestHead& head);
   bool limit_rate(const http::RequestHead& head);
   void copy_request(const http::RequestHead& head);
+  void copy_fields(const http::RequestHead& head);
+  const config::HeaderRules& request_rules() const;
 
   // Of limit_rate().
   std::optional<base::TableKey> rate_key(const config::RateLimit& rule, std::string_view id,

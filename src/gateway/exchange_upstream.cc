@@ -217,8 +217,7 @@ void Exchange::on_response(const http::ResponseHead& head) {
   if (route_->proxy_headers) add_proxy_fields(fields);
   std::optional<RateLimitFields> rate_limit;
   if (rate_checked_) {
-    std::erase_if(fields,
-                  [](const http::Field& field) { return RateLimitFields::replaces(field.name); });
+    std::erase_if(fields, RateLimitFields::replaces);
     rate_limit.emplace(rate_limit_state());
     for (const http::Field& field : rate_limit->fields())
       fields.push_back(field);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "config/ip.h"
 
 namespace weir::gateway {
 namespace {
@@ -103,10 +104,10 @@ void FieldStore::shrink() {
   fields_ = {};
 }
 
-size_t request_field_bytes(const http::RequestHead& head, const RequestFacts& facts,
+size_t request_field_bytes(const http::RequestHead& head, std::string_view request_id,
                            const config::HeaderRules& rules) {
-  size_t bytes = rule_bytes(rules) + facts.peer_ip.size() + facts.client_ip.size() +
-                 facts.host.size() + facts.request_id.size() + kVia.size() + 64;
+  size_t bytes = rule_bytes(rules) + 2 * config::IpText::kBytesMax + 2 * head.host.size() +
+                 head.upgrade.size() + request_id.size() + kVia.size() + 64;
   for (const Field& field : head.fields)
     bytes += field.name.size() + field.value.size() + 2;
   return bytes;

@@ -54,8 +54,8 @@ struct RequestFacts {
   std::string_view request_id;
 };
 
-// Bytes that copy_request_fields() may need beyond the fields it is given.
-size_t request_field_bytes(const http::RequestHead& head, const RequestFacts& facts,
+// Bytes that copy_request_fields() may need at most, Host and Upgrade kept beside it included.
+size_t request_field_bytes(const http::RequestHead& head, std::string_view request_id,
                            const config::HeaderRules& rules);
 
 // The fields that go to the upstream, without Host and framing, which depend on who is asked.

@@ -50,15 +50,15 @@ int64_t RateLimitState::retry_after_s() const {
 
 RateLimitFields::RateLimitFields(const RateLimitState& state) {
   http::Appender out{text_};
-  add(out, state.limit.requests);
-  add(out, state.room.remaining);
+  const std::string_view requests = add(out, state.limit.requests);
+  const std::string_view remaining = add(out, state.room.remaining);
   if (state.client_ip.empty()) {
     ++name_;
   } else {
     add(out, state.client_ip);
   }
-  add(out, R"("default";q=)", state.limit.requests, ";w=", state.limit.window.count());
-  add(out, R"("default";r=)", state.room.remaining,
+  add(out, R"("default";q=)", requests, ";w=", state.limit.window.count());
+  add(out, R"("default";r=)", remaining,
       ";t=", seconds_up(state.refused ? state.room.retry_after : state.room.reset_after));
   if (state.refused) {
     add(out, codec::IsoMs{reset_ms(state)}.view());
@@ -68,16 +68,20 @@ RateLimitFields::RateLimitFields(const RateLimitState& state) {
   WEIR_ASSERT(!out.failed());
 }
 
-bool RateLimitFields::replaces(std::string_view name) {
-  return std::any_of(kNames.begin(), kNames.end() - 1,
-                     [&](std::string_view ours) { return http::equals_ignore_case(ours, name); });
+bool RateLimitFields::replaces(const http::Field& field) {
+  return field.id == http::FieldName::other &&
+         std::any_of(kNames.begin(), kNames.end() - 1, [&](std::string_view ours) {
+           return http::equals_ignore_case(ours, field.name);
+         });
 }
 
 template <typename... Pieces>
-void RateLimitFields::add(http::Appender& out, const Pieces&... pieces) {
+std::string_view RateLimitFields::add(http::Appender& out, const Pieces&... pieces) {
   const size_t begin = out.size();
   put(out, pieces...);
-  fields_[count_++] = {kNames[name_++], out.view().substr(begin), http::FieldName::other};
+  const std::string_view value = out.view().substr(begin);
+  fields_[count_++] = {kNames[name_++], value, http::FieldName::other};
+  return value;
 }
 
 void append_rate_limit_body(std::string& out, const RateLimitState& state,

@@ -36,12 +36,12 @@ class RateLimitFields {
   explicit RateLimitFields(const RateLimitState& state);
   http::Fields fields() const { return {fields_.data(), count_}; }
   // Whether an upstream's field of this name would contradict ours.
-  static bool replaces(std::string_view name);
+  static bool replaces(const http::Field& field);
 
  private:
-  // The value of the next field.
+  // The value of the next field; what it is.
   template <typename... Pieces>
-  void add(http::Appender& out, const Pieces&... pieces);
+  std::string_view add(http::Appender& out, const Pieces&... pieces);
 
   std::array<char, 320> text_;
   size_t name_ = 0;  // Of the next field, in the order of their names.
