@@ -125,6 +125,8 @@ int run_command(const cli::CommandLine& line) {
       return run_limits_status(line);
     case cli::Command::limits_reset:
       return run_limits_reset(line);
+    case cli::Command::limits_bans:
+      return run_limits_bans(line);
     case cli::Command::counter:
       return run_counter(line);
     case cli::Command::queues_list:

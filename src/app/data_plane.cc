@@ -1,5 +1,6 @@
 #include "app/data_plane.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -143,6 +144,25 @@ void DataPlane::stop() {
   for (const auto& data_loop : loops_)
     data_loop->thread.join();
   running_ = false;
+}
+
+DataPlane::Bans DataPlane::started_bans(std::chrono::milliseconds patience) {
+  using OfLoops = std::vector<std::vector<gateway::StartedBan>>;
+  const auto of_loops = std::make_shared<OfLoops>(loops_.size());
+  const auto done = on_all(
+      [of_loops](DataLoop& data_loop, size_t index) {
+        (*of_loops)[index] = data_loop.gateway.started_bans().all();
+      },
+      patience);
+  Bans result;
+  for (size_t i = 0; i < done.size(); ++i) {
+    result.complete = result.complete && done[i];
+    if (!done[i]) continue;
+    result.bans.insert(result.bans.end(), (*of_loops)[i].begin(), (*of_loops)[i].end());
+  }
+  std::sort(result.bans.begin(), result.bans.end(),
+            [](const auto& a, const auto& b) { return a.at < b.at; });
+  return result;
 }
 
 std::vector<LoopCounts> DataPlane::counts(std::chrono::milliseconds patience) {

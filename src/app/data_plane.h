@@ -80,6 +80,12 @@ class DataPlane {
   // What a loop is given to answer; one that does not shows zeros and `answered` false.
   static constexpr std::chrono::milliseconds kCountsPatience{200};
   std::vector<LoopCounts> counts(std::chrono::milliseconds patience);
+  // The newest bans that each loop started, oldest first. `complete`: every loop answered in time.
+  struct Bans {
+    std::vector<gateway::StartedBan> bans;
+    bool complete = true;
+  };
+  Bans started_bans(std::chrono::milliseconds patience);
   uint32_t open_connections() const { return group_.connections.load(std::memory_order_relaxed); }
   uint64_t refused_connections() const { return group_.refused.load(std::memory_order_relaxed); }
   const loop::Loop& loop(uint32_t index) const { return *loops_[index]->loop; }

@@ -4,6 +4,7 @@
 
 #include "app/command_output.h"
 #include "app/log.h"
+#include "codec/iso_time.h"
 
 namespace weir::app {
 namespace {
@@ -44,6 +45,30 @@ int run_limits_reset(const cli::CommandLine& line) {
     print(fmt::format("{}: {} limits were reset\n", line.ip, answer["reset"].get<uint64_t>()));
   }
   return 0;
+}
+
+int run_limits_bans(const cli::CommandLine& line) {
+  const Json answer = ask(line.data_dir, {{"command", "bans"}});
+  if (!answer.is_object()) {
+    complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
+    return 1;
+  }
+  print_rows(line, answer["bans"], {"ip", "rule", "since", "until", "enforced"});
+  if (answer["complete"].get<bool>()) return 0;
+  complain("a loop did not answer in time: its bans are missing");
+  return 1;
+}
+
+std::string bans_json(const std::vector<gateway::StartedBan>& bans, bool complete) {
+  Json rows = Json::array();
+  for (const gateway::StartedBan& ban : bans) {
+    rows.push_back({{"ip", config::to_string(ban.client)},
+                    {"rule", ban.rule()},
+                    {"since", codec::iso_ms(base::unix_ms(ban.at))},
+                    {"until", codec::iso_ms(base::unix_ms(ban.until))},
+                    {"enforced", ban.enforced}});
+  }
+  return json_text({{"bans", rows}, {"complete", complete}});
 }
 
 std::string limits_json(const std::vector<gateway::LimitUse>& limits) {

@@ -92,6 +92,7 @@ class Node {
   std::optional<std::string> answer_tail(std::string_view request, Ticket ticket);
   std::optional<std::string> answer_kv(std::string_view request, Ticket ticket);
   std::string change_rules(std::string_view request);
+  std::string answer_bans();
   std::string answer_limits(const std::string& ip, bool reset);
   std::optional<std::string> answer_counter(const std::string& operation, Ticket ticket);
   void answer_later(Ticket ticket, std::string text);

@@ -54,6 +54,7 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
   if (command == "kv.write") return answer_kv(request, ticket);
   if (command == "config.apply" || command == "config.rollback") return change_rules(request);
   if (command == "limits") return answer_limits(text("ip"), parsed.value("reset", false));
+  if (command == "bans") return answer_bans();
   if (command == "counter") return answer_counter(text("operation"), ticket);
   return answer_jobs(command, text("name"));
 }
@@ -130,6 +131,15 @@ std::string Node::answer_limits(const std::string& ip, bool reset) {
   }
   return limits_json(
       gateway::limits_of(*snapshot_, limiter, *client, clock_.monotonic(), clock_.wall()));
+}
+
+// Those that ended, were lifted or are of a rule that is gone are left out.
+std::string Node::answer_bans() {
+  DataPlane::Bans started = data_plane_->started_bans(DataPlane::kCountsPatience);
+  std::erase_if(started.bans, [this](const gateway::StartedBan& ban) {
+    return !gateway::is_in_force(*snapshot_, data_plane_->limiter(), ban, clock_.monotonic());
+  });
+  return bans_json(started.bans, started.complete);
 }
 
 std::optional<std::string> Node::answer_counter(const std::string& operation, Ticket ticket) {

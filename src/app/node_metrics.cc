@@ -56,6 +56,14 @@ void Node::declare_loop_metrics() {
   of_loops("weir_rate_limit_dry_run_total",
            "Requests that rate limits with enforce = false would have refused.", Kind::counter,
            [](const LoopCounts& c) { return c.gateway.rate_limit_dry_runs; });
+  of_loops("weir_bans_started_total",
+           "Bans that were started, those of rules with enforce = false included.", Kind::counter,
+           [](const LoopCounts& c) { return c.gateway.bans_started; });
+  of_loops("weir_ban_denied_total", "Requests refused because their client is banned.",
+           Kind::counter, [](const LoopCounts& c) { return c.gateway.ban_denied; });
+  of_loops("weir_ban_dry_run_total",
+           "Requests that ban rules with enforce = false would have refused.", Kind::counter,
+           [](const LoopCounts& c) { return c.gateway.ban_dry_runs; });
   of_loops("weir_rate_limit_unchecked_total",
            "Requests admitted because the limiter had no place left to count them in.",
            Kind::counter, [](const LoopCounts& c) { return c.gateway.rate_limit_unchecked; });

@@ -86,7 +86,7 @@ void add_counter_command(CLI::App& app, CommandLine& line) {
 }
 
 void add_limits_commands(CLI::App& app, CommandLine& line) {
-  CLI::App& limits = *app.add_subcommand("limits", "Rate limits of one client");
+  CLI::App& limits = *app.add_subcommand("limits", "Rate limits, throttles and bans of clients");
   limits.require_subcommand(1);
   CLI::App& status = *limits.add_subcommand("status", "What it has left of each limit");
   status.add_option("ip", line.ip, "The client's address")->required();
@@ -94,7 +94,12 @@ void add_limits_commands(CLI::App& app, CommandLine& line) {
   add_json(status, line);
   status.footer("Limits of header values are not shown: nobody knows which ones a client sends.");
   select(status, line, Command::limits_status);
-  CLI::App& reset = *limits.add_subcommand("reset", "Forget what it was charged");
+  CLI::App& bans = *limits.add_subcommand("bans", "Who is banned now, and until when");
+  add_data(bans, line);
+  add_json(bans, line);
+  bans.footer("Of each loop's newest 1024 bans since the start. `weir limits reset IP` lifts one.");
+  select(bans, line, Command::limits_bans);
+  CLI::App& reset = *limits.add_subcommand("reset", "Forget what it was charged, lift its bans");
   reset.add_option("ip", line.ip, "The client's address")->required();
   add_data(reset, line);
   add_json(reset, line);

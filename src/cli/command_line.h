@@ -43,6 +43,7 @@ enum class Command {
   counter,
   limits_status,
   limits_reset,
+  limits_bans,
 };
 
 struct CommandLine {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "codec/path_template.h"
+#include "config/ban_rule.h"
 #include "config/geo_rule.h"
 #include "config/ip_rule.h"
 #include "config/path_rule.h"
@@ -226,8 +227,8 @@ struct Global {
   bool operator==(const Global&) const = default;
 };
 
-// Where the rules (`global`, `ip_rules`, `geo_rules` with
-// `geo.default_action` and `geo.groups`, `path_rules`, `routes`) are from.
+// Where the rules (`global`, `ip_rules`, `ban_rules`, `geo_rules` with `geo.default_action` and
+// `geo.groups`, `path_rules`, `routes`) are from.
 enum class RulesSource : uint8_t {
   file,
   store,  // The newest stored version; the file's are the first one.
@@ -251,6 +252,7 @@ struct Config {
   bool smoke = false;                      // Whether kSmokePath is answered.
   std::vector<std::string> jobs_disabled;  // Of kJobNames: run by hand only.
   std::vector<IpRule> ip_rules;            // For every route, and where none matches.
+  std::vector<BanRule> ban_rules;
   Geo geo;
   std::vector<GeoRule> geo_rules;  // Of every scope.
   Global global;

@@ -33,6 +33,7 @@ Config loaded(const char* path) {
 Config reference() {
   Config config;
   config.ip_rules = {{.match = {"192.0.2.0/24"}, .action = IpAction::block}};
+  config.ban_rules = {{.id = "example", .on = {"denied"}, .count = 100}};
   config.geo_rules = {{.action = GeoAction::block, .countries = {"CN"}}};
   config.path_rules = {{.id = "example", .pattern = "/example/search/*"}};
   Route& route = config.routes.emplace_back();
@@ -45,7 +46,7 @@ Config reference() {
 // "routes.example.timeouts.connect" as "routes[0].timeouts.connect", with `index` "[0]". IP and
 // geographic rules stand in the file as they are named.
 std::string indexed_key(const std::string& key, const std::string& index) {
-  for (const std::string list : {"routes", "path_rules"}) {
+  for (const std::string list : {"routes", "path_rules", "ban_rules"}) {
     const std::string named = list + ".example.";
     if (key.starts_with(named)) return list + index + "." + key.substr(named.size());
   }
@@ -91,9 +92,9 @@ TEST(ExamplesTest, DocumentationHasEveryKeyWithItsDefaultAndWhetherItNeedsAResta
     rows[key.substr(2, key.size() - 4)] = {value, restart == " yes "};
   }
   const std::set<std::string> required{
-      "routes.id",           "routes.pattern",  "routes.upstreams",
-      "ip_rules.match",      "ip_rules.action", "geo_rules.action",
-      "geo_rules.countries", "path_rules.id",   "path_rules.pattern"};
+      "routes.id",          "routes.pattern",   "routes.upstreams",    "ip_rules.match",
+      "ip_rules.action",    "geo_rules.action", "geo_rules.countries", "path_rules.id",
+      "path_rules.pattern", "ban_rules.id",     "ban_rules.on",        "ban_rules.count"};
   size_t count = 0;
   for (const Setting& setting : settings(reference())) {
     std::string key = indexed_key(setting.key, "");

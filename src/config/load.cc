@@ -239,6 +239,7 @@ LoadResult load_rules(std::string_view toml, std::string_view file) {
 void take_rules(Config& config, const Config& rules) {
   config.global = rules.global;
   config.ip_rules = rules.ip_rules;
+  config.ban_rules = rules.ban_rules;
   config.geo.default_action = rules.geo.default_action;
   config.geo.groups = rules.geo.groups;
   config.geo_rules = rules.geo_rules;

@@ -388,6 +388,47 @@ pattern = "/**"
             (std::vector<std::string>{"path_rules.search.rate_limit", "path_rules.rest"}));
 }
 
+TEST(LoadTest, ABanRuleKeepsWhatItSays) {
+  const Config config = loaded(std::string{kRoute} + R"(
+[[ban_rules]]
+id = "guessing"
+on = ["401", "denied", "5xx"]
+routes = ["kv"]
+count = 10
+window = "5m"
+ban = "1h"
+reason = "guessed"
+enforce = false
+)");
+  EXPECT_EQ(config.ban_rules, (std::vector<BanRule>{{.id = "guessing",
+                                                     .on = {"401", "denied", "5xx"},
+                                                     .routes = {"kv"},
+                                                     .count = 10,
+                                                     .window = std::chrono::minutes{5},
+                                                     .ban = std::chrono::hours{1},
+                                                     .reason = "guessed",
+                                                     .enforce = false}}));
+  EXPECT_EQ(loaded(to_toml(config)), config);
+  Config changed = config;
+  changed.ban_rules[0].count = 11;
+  EXPECT_EQ(changed_keys(config, changed), std::vector<std::string>{"ban_rules.guessing.count"});
+  Config rules = config;
+  take_rules(rules, Config{});
+  EXPECT_TRUE(rules.ban_rules.empty());
+}
+
+TEST(BanTriggersTest, AreOneKindAClassOrAStatus) {
+  const std::optional<BanTriggers> triggers = parse_ban_triggers({"401", "5xx"});
+  ASSERT_TRUE(triggers.has_value());
+  EXPECT_FALSE(triggers->denied);
+  EXPECT_EQ(triggers->statuses.count(), 101U);
+  EXPECT_TRUE(triggers->statuses[401] && triggers->statuses[500] && triggers->statuses[599]);
+  EXPECT_TRUE(parse_ban_triggers({"denied"})->denied);
+  for (const char* text :
+       {"", "Denied", "3xx", "399", "600", "4", "40", "4xxx", "0401", "4x1", "-04"})
+    EXPECT_EQ(parse_ban_triggers({text}), std::nullopt) << text;
+}
+
 TEST(LoadLimitsTest, FileOfEightMebibytes) {
   std::string text = "#" + std::string(8 * 1024 * 1024 - 1, 'x');
   EXPECT_EQ(problems(text), "");

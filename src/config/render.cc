@@ -38,7 +38,7 @@ std::string toml_texts(const std::vector<std::string>& texts) {
   return out + "]";
 }
 
-enum class Of : uint8_t { section, ip_rule, geo_rule, path_rule, route };
+enum class Of : uint8_t { section, ip_rule, ban_rule, geo_rule, path_rule, route };
 
 // A setting and where it stands in a file.
 struct Line {
@@ -202,6 +202,10 @@ class Renderer {
               [&](const GeoRule& rule) { internal::describe_geo_rule(*this, rule); });
   }
 
+  void ban_rules(std::string_view /*key*/, const std::vector<BanRule>& rules) {
+    named(Of::ban_rule, rules,
+          [this](const BanRule& rule) { internal::describe_ban_rule(*this, rule); });
+  }
   void path_rules(std::string_view /*key*/, const std::vector<PathRule>& rules) {
     named(Of::path_rule, rules,
           [this](const PathRule& rule) { internal::describe_path_rule(*this, rule); });
@@ -255,9 +259,11 @@ std::vector<Line> render(const Config& config, bool with_rules = true) {
   return renderer.take();
 }
 
-// "routes." or "path_rules."; empty: a section's lines stand for themselves.
+// "routes.", "path_rules." or "ban_rules."; empty: a section's lines stand for themselves.
 std::string_view prefix_of(Of of) {
   switch (of) {
+    case Of::ban_rule:
+      return "ban_rules.";
     case Of::path_rule:
       return "path_rules.";
     case Of::route:
@@ -335,6 +341,8 @@ std::string toml_of(const std::vector<Line>& lines) {
       out += "\n[[routes]]\n";
     } else if (line.of == Of::path_rule && line.name == "id") {
       out += "\n[[path_rules]]\n";
+    } else if (line.of == Of::ban_rule && line.name == "id") {
+      out += "\n[[ban_rules]]\n";
     } else if (line.of == Of::ip_rule && line.name == "match") {
       out += "\n[[ip_rules]]\n";
     } else if (line.of == Of::geo_rule && line.name == "id") {

@@ -107,6 +107,12 @@ class RangeCheck {
     }
   }
 
+  void ban_rules(std::string_view key, const std::vector<BanRule>& rules) {
+    for (size_t index = 0; index < rules.size(); ++index) {
+      table(fmt::format("{}[{}]", key, index), [&] { describe_ban_rule(*this, rules[index]); });
+    }
+  }
+
   void geo_rules(std::string_view key, const std::vector<GeoRule>& rules) {
     for (size_t index = 0; index < rules.size(); ++index) {
       table(fmt::format("{}[{}]", key, index), [&] { describe_geo_rule(*this, rules[index]); });
@@ -301,6 +307,7 @@ std::vector<Problem> validate(const Config& config) {
   internal::check_geo(config, findings);
   internal::check_routes(config, findings);
   internal::check_path_rules(config, findings);
+  internal::check_ban_rules(config, findings);
   return findings.take();
 }
 

@@ -50,11 +50,7 @@ class IpRulesCheck {
     for (size_t at = 0; at < rule.match.size(); ++at)
       check_match(rule, rule.match[at], fmt::format("{}.match[{}]", key, at));
     check_limit(rule, key);
-    if (rule.reason.size() > kIpReasonBytesMax ||
-        std::any_of(rule.reason.begin(), rule.reason.end(), is_control)) {
-      findings_.add(key + ".reason", in_quotes(rule.reason) + " cannot be told to a client",
-                    fmt::format("at most {} bytes, no control characters", kIpReasonBytesMax));
-    }
+    check_reason(rule.reason, key + ".reason", findings_);
   }
 
  private:

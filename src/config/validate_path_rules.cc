@@ -95,16 +95,7 @@ void check_path_rules(const Config& config, Findings& findings) {
   for (size_t index = 0; index < config.path_rules.size(); ++index) {
     const PathRule& rule = config.path_rules[index];
     const std::string key = fmt::format("path_rules[{}]", index);
-    if (!is_id(rule.id)) {
-      findings.add(key + ".id",
-                   rule.id.empty() ? "is missing" : in_quotes(rule.id) + " is not an id",
-                   kIdAllowed);
-    } else if (const auto [other, is_new] = ids.emplace(rule.id, index); !is_new) {
-      findings.add(
-          key + ".id",
-          fmt::format("{} is also the id of path_rules[{}]", in_quotes(rule.id), other->second),
-          "each id once");
-    }
+    check_unique_id("path_rules", index, rule.id, ids, findings);
     check_pattern(rule.pattern, key + ".pattern", findings);
     check_methods(rule.methods, key + ".methods", findings);
     check_route_named(config, rule, key, findings);

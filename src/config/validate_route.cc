@@ -293,6 +293,27 @@ bool is_id(std::string_view text) {
          });
 }
 
+void check_unique_id(const std::string& list, size_t index, std::string_view id,
+                     std::map<std::string_view, size_t>& ids, Findings& findings) {
+  const std::string key = fmt::format("{}[{}].id", list, index);
+  if (!is_id(id)) {
+    findings.add(key, id.empty() ? "is missing" : in_quotes(id) + " is not an id", kIdAllowed);
+  } else if (const auto [other, is_new] = ids.emplace(id, index); !is_new) {
+    findings.add(key,
+                 fmt::format("{} is also the id of {}[{}]", in_quotes(id), list, other->second),
+                 "each id once");
+  }
+}
+
+void check_reason(std::string_view reason, const std::string& key, Findings& findings) {
+  if (reason.size() <= kIpReasonBytesMax &&
+      std::none_of(reason.begin(), reason.end(), is_control)) {
+    return;
+  }
+  findings.add(key, in_quotes(reason) + " cannot be told to a client",
+               fmt::format("at most {} bytes, no control characters", kIpReasonBytesMax));
+}
+
 bool check_count(const std::string& key, size_t count, size_t max, Findings& findings) {
   if (count <= max) return true;
   findings.add(key, fmt::format("has {} entries", count), fmt::format("at most {}", max));

@@ -100,6 +100,7 @@ std::shared_ptr<const Snapshot> EndpointTable::build(
   auto snapshot = std::make_unique<Snapshot>(config, version);
   snapshot->ip_rules = ip_rules_of(configured);
   snapshot->geo_rules = geo_rules_of(configured);
+  snapshot->bans = bans_of(*config);
   snapshot->places = std::move(places);
   for (const config::Listener& listener : config->traffic) {
     snapshot->client_addresses.emplace_back(listener);

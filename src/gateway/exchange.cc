@@ -70,7 +70,7 @@ void Exchange::start(net::ServerStream& server, net::ClientConnection& connectio
   state_ = State::asking;
   recorded_ = body_done_ = true;
   committed_ = head_request_ = idempotent_ = body_overflowed_ = fresh_only_ = false;
-  rate_checked_ = rate_refused_ = false;
+  rate_checked_ = rate_refused_ = denied_ = refused_by_ban_ = exempt_from_bans_ = false;
   counted_retrying_ = counted_tunnel_ = interim_continue_ = interim_passed_ = false;
   waiting_since_ = {};
   arrived_at_ = context.loop.wall();
@@ -126,6 +126,7 @@ void Exchange::run_stages(const http::RequestHead& head) {
   if (is_refused_method(head)) return refuse(kMethodNotAllowed);
   if (answer_health(head)) return;
   if (!check_ip_rules()) return;
+  if (!check_bans()) return;
   if (!check_geo_rules()) return;
   if (!routed) return refuse(kNotFound);
   if (route_->timeouts.total.count() > 0) {
@@ -279,7 +280,9 @@ void Exchange::record(uint64_t bytes_in, uint64_t bytes_out) {
   committed_ = true;
   ++gateway_.counts_.responses_by_class[static_cast<size_t>(status_ / 100)];
   const Snapshot& snapshot = *active_->snapshot;
-  if (!recorded_ || !snapshot.config.stats.record) return;
+  if (!recorded_) return;
+  count_for_bans();
+  if (!snapshot.config.stats.record) return;
   traffic::Event event;
   event.id = id_;
   event.arrival_us = arrived_at_.time_since_epoch().count();
@@ -318,7 +321,7 @@ void Exchange::on_answered(bool /*aborted_after_commit*/) {
 
 void Exchange::on_client_gone(bool timed_out, uint64_t bytes_in, uint64_t bytes_out) {
   outcome_ = timed_out ? Outcome::timeout : Outcome::client_abort;
-  if (state_ != State::responding && state_ != State::answered) status_ = 499;
+  if (state_ != State::responding && state_ != State::answered) status_ = kClientGone;
   record(bytes_in, bytes_out);
   server_ = nullptr;
   end();

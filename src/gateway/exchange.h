@@ -48,6 +48,8 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
  private:
   friend class Gateway;
 
+  static constexpr int kClientGone = 499;  // No final status line was sent.
+
   enum class State : uint8_t { unused, asking, waiting, sent, responding, tunnel, answered };
 
   // The stages.
@@ -61,6 +63,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   void hear_country(const http::RequestHead& head);
   bool match_route(const http::RequestHead& head);
   bool check_ip_rules();
+  bool check_bans();
   bool check_geo_rules();
   bool answer_redirect();
   bool answer_built_in();
@@ -82,6 +85,10 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   void count_dry_run(const access::Decider& decider);
   void refuse_blocked(const access::Match& match);
   bool admit_throttled(const access::Match& match);
+
+  // Of check_bans().
+  void refuse_banned(const config::BanRule& rule, const limit::Room& room);
+  void count_for_bans();
 
   // Of check_geo_rules().
   limit::Verdict charge_geo_rule(const access::GeoDecider& decider, limit::Room& room);
@@ -154,6 +161,9 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   bool counted_tunnel_ = false;
   bool rate_checked_ = false;  // room_ is told to the client.
   bool rate_refused_ = false;
+  bool denied_ = false;  // By a guard or a limit, a ban aside.
+  bool refused_by_ban_ = false;
+  bool exempt_from_bans_ = false;  // An IP rule allows the client.
   bool interim_continue_ = false;  // The client waits for a 100.
   bool interim_passed_ = false;    // A 1xx went to the client: no retry any more.
 

@@ -83,12 +83,14 @@ void Exchange::count_geo_dry_run(const access::GeoDecider& decider) {
     limit::Room room;
     if (charge_geo_rule(decider, room).answer != limit::Answer::refused) return;
   }
+  if (decider.action != GeoAction::allow) flags_ |= traffic::EventFlag::kWouldBeDenied;
   ++gateway_.counts_.geo_dry_runs[static_cast<size_t>(decider.action)];
 }
 
 void Exchange::refuse_region(const access::GeoDecider& decider) {
   ++gateway_.counts_.geo_denied[static_cast<size_t>(GeoAction::block)];
   geo_action_ = traffic::GeoAction::blocked;
+  denied_ = true;
   const config::GeoRule& rule = blocking_rule(*active_->snapshot, decider);
   std::string& body = gateway_.text_scratch_;
   body.clear();

@@ -40,6 +40,8 @@ bool Exchange::check_ip_rules() {
     case IpAction::throttle:
       return admit_throttled(rules.match(decision.enforced));
     case IpAction::allow:
+      exempt_from_bans_ = true;
+      break;
     case IpAction::none:
       break;
   }
@@ -61,7 +63,7 @@ limit::Verdict Exchange::charge_throttle(std::string_view id, const limit::Limit
 
 void Exchange::refuse_throttled(const limit::Limit& limit, const limit::Room& room,
                                 const ThrottleText& text, std::string_view reason) {
-  rate_checked_ = rate_refused_ = true;
+  rate_checked_ = rate_refused_ = denied_ = true;
   told_limit_ = limit;
   room_ = room;
   std::string& body = gateway_.text_scratch_;
@@ -77,11 +79,13 @@ void Exchange::count_dry_run(const access::Decider& decider) {
     const access::Match& match = active_->snapshot->ip_rules->match(decider);
     if (charge_ip_rule(match, room).answer != limit::Answer::refused) return;
   }
+  if (decider.action != IpAction::allow) flags_ |= traffic::EventFlag::kWouldBeDenied;
   ++gateway_.counts_.ip_rule_dry_runs[static_cast<size_t>(decider.action)];
 }
 
 void Exchange::refuse_blocked(const access::Match& match) {
   ++gateway_.counts_.ip_rule_denied[static_cast<size_t>(IpAction::block)];
+  denied_ = true;
   std::string& body = gateway_.text_scratch_;
   body.clear();
   append_blocked_body(body, active_->snapshot->config.ip_rules[match.rule].reason,
@@ -126,7 +130,9 @@ bool Exchange::limit_rate(const http::RequestHead& head) {
     }
     const limit::Verdict verdict =
         limiter.admit({&charges[count], 1}, arrived_, {&rooms[count], 1});
-    if (verdict.answer == limit::Answer::refused) ++gateway_.counts_.rate_limit_dry_runs;
+    if (verdict.answer != limit::Answer::refused) continue;
+    ++gateway_.counts_.rate_limit_dry_runs;
+    flags_ |= traffic::EventFlag::kWouldBeDenied;
   }
   if (count == 0) return true;
   const limit::Verdict verdict =
@@ -142,6 +148,7 @@ bool Exchange::limit_rate(const http::RequestHead& head) {
   told_limit_ = charges[told].limit;
   room_ = rooms[told];
   if (!rate_refused_) return true;
+  denied_ = true;
   ++gateway_.counts_.rate_limited;
   std::string& body = gateway_.text_scratch_;
   body.clear();

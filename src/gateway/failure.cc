@@ -100,6 +100,21 @@ void append_blocked_body(std::string& out, std::string_view reason, std::string_
   out += "\"}";
 }
 
+void append_banned_body(std::string& out, std::string_view reason, std::string_view retry_after,
+                        std::string_view request_id) {
+  out += R"({"error":"Forbidden","message":"Too many refused requests or errors from your IP")";
+  if (!reason.empty()) {
+    out += R"(,"reason":")";
+    append_json(out, reason);
+    out += '"';
+  }
+  out += R"(,"retryAfter":)";
+  out += retry_after;
+  out += R"(,"code":"banned","requestId":")";
+  append_json(out, request_id);
+  out += "\"}";
+}
+
 void append_region_body(std::string& out, const RegionRefusal& refusal,
                         std::string_view request_id) {
   out += R"({"error":")";

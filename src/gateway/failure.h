@@ -39,6 +39,12 @@ void append_body(std::string& out, const Failure& failure, std::string_view requ
 void append_blocked_body(std::string& out, std::string_view reason, std::string_view prefix,
                          std::string_view request_id);
 
+// {"error":"Forbidden","message":"Too many refused requests or errors from your IP","reason":"…",
+// "retryAfter":600,"code":"banned","requestId":"…"}; an empty `reason` is left out. `retry_after`
+// is a number.
+void append_banned_body(std::string& out, std::string_view reason, std::string_view retry_after,
+                        std::string_view request_id);
+
 // {"error":"Access denied from your region","country":"CN","timestamp":"…","reason":"…",
 // "code":"geo_blocked","requestId":"…"}
 // The first three are the founding system's (spec 6.2); country is null where none is known, and an

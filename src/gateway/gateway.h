@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "gateway/bans.h"
 #include "gateway/snapshot.h"
 #include "http/writer.h"
 #include "limit/limiter.h"
@@ -44,6 +45,7 @@ struct NodeShared {
 
   std::atomic<uint32_t> tunnels{0};  // Relaxed: a count, nothing hangs on it.
   limit::Limiter limiter;
+  BannedUntil banned_until;
 };
 
 // Counted by one loop; read through metrics.
@@ -56,6 +58,9 @@ struct GatewayCounts {
   uint64_t rate_limit_dry_runs = 0;          // Would have been, were the limit enforced.
   uint64_t rate_limit_unchecked = 0;         // Admitted because the limiter had no room to count.
   std::array<uint64_t, 3> ip_rule_denied{};  // By config::IpAction: block and throttle.
+  uint64_t bans_started = 0;                 // Those of rules that are not enforced included.
+  uint64_t ban_denied = 0;                   // Requests.
+  uint64_t ban_dry_runs = 0;                 // Requests, of rules that are not enforced.
   // What rules that are not enforced would have refused or, allow, let pass.
   std::array<uint64_t, 3> ip_rule_dry_runs{};
   // The same of geographic rules, by config::GeoAction.
@@ -87,6 +92,7 @@ class Gateway final : public net::ServerHandler, public net::ProxyTrust {
   size_t snapshots_in_use() const { return active_.size(); }
   size_t exchanges_in_progress() const { return in_progress_; }
   const GatewayCounts& counts() const { return counts_; }
+  const StartedBans& started_bans() const { return started_bans_; }
 
   void on_request(net::ServerStream& stream, net::ClientConnection& client,
                   const http::RequestHead& head) override;
@@ -119,6 +125,7 @@ class Gateway final : public net::ServerHandler, public net::ProxyTrust {
   base::Random random_;
   http::DateCache date_;
   GatewayCounts counts_;
+  StartedBans started_bans_;
   std::vector<std::unique_ptr<Active>> active_;  // The newest is last.
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<Exchange*> free_;

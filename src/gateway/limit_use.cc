@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "access/ip_rules.h"
+#include "gateway/bans.h"
 #include "gateway/decisions.h"
 
 namespace weir::gateway {
@@ -22,6 +23,7 @@ class EachLimit {
   void run(const Snapshot& snapshot, base::Wall wall) {
     visit_ip_rule(snapshot, wall);
     visit_geo_rules(snapshot.config);
+    visit_bans(snapshot);
     for (const RouteTargets& targets : snapshot.targets) {
       visit_rules(targets.rules);
       for (const RequestRules& rules : targets.path_rule_rules)
@@ -55,6 +57,16 @@ class EachLimit {
               .enforced = rule.enforce,
               .limit = {.requests = rule.limit, .window = rule.window}},
              limiter_.address_key(id.view(), client_.bytes, kThrottleIpv6Bits));
+    }
+  }
+
+  void visit_bans(const Snapshot& snapshot) {
+    for (const Ban& ban : snapshot.bans) {
+      const bool enforced = snapshot.config.ban_rules[ban.rule].enforce;
+      visit_({.id = ban.offences_id, .enforced = enforced, .limit = ban.offences},
+             offences_key(limiter_, ban, client_));
+      visit_({.id = ban.id, .enforced = enforced, .limit = ban.ban},
+             ban_key(limiter_, ban, client_));
     }
   }
 
@@ -92,6 +104,15 @@ std::vector<LimitUse> limits_of(const Snapshot& snapshot, limit::Limiter& limite
             }}
       .run(snapshot, wall);
   return uses;
+}
+
+bool is_in_force(const Snapshot& snapshot, limit::Limiter& limiter, const StartedBan& started,
+                 base::Monotonic now) {
+  for (const Ban& ban : snapshot.bans) {
+    if (snapshot.config.ban_rules[ban.rule].id != started.rule()) continue;
+    return limiter.look({ban_key(limiter, ban, started.client), ban.ban}, now).remaining == 0;
+  }
+  return false;
 }
 
 size_t reset_limits_of(const Snapshot& snapshot, limit::Limiter& limiter,

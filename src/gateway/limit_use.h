@@ -14,8 +14,9 @@
 namespace weir::gateway {
 
 struct LimitUse {
-  std::string
-      id;  // "route/kv/60s/client/64", "path_rule/…", "ip_rule/203.0.113.0/24", "geo_rule/…".
+  // "route/kv/60s/client/64", "path_rule/…", "ip_rule/203.0.113.0/24", "geo_rule/…", and of a ban
+  // rule "ban_rule/{id}/answers" and "ban_rule/{id}/ban": used up for as long as a ban lasts.
+  std::string id;
   bool own = true;  // False: of all clients together.
   bool enforced = true;
   limit::Limit limit;
@@ -27,6 +28,11 @@ struct LimitUse {
 std::vector<LimitUse> limits_of(const Snapshot& snapshot, limit::Limiter& limiter,
                                 const config::IpAddress& client, base::Monotonic now,
                                 base::Wall wall);
+
+// Whether a ban still refuses its client: its rule is there, and it has not ended or been lifted.
+// Threading: as limits_of().
+bool is_in_force(const Snapshot& snapshot, limit::Limiter& limiter, const StartedBan& ban,
+                 base::Monotonic now);
 
 // Forgets what `client` was charged under its own limits; returns how many there are.
 size_t reset_limits_of(const Snapshot& snapshot, limit::Limiter& limiter,

@@ -12,6 +12,7 @@
 #include "access/geo_rules.h"
 #include "access/ip_rules.h"
 #include "config/config.h"
+#include "gateway/bans.h"
 #include "gateway/client_address.h"
 #include "geo/places.h"
 #include "net/endpoint.h"
@@ -69,6 +70,7 @@ struct Snapshot {
   std::shared_ptr<const access::IpRules> ip_rules;
   // Of config.geo and config.geo_rules; never null. Shared likewise.
   std::shared_ptr<const access::GeoRules> geo_rules;
+  std::vector<Ban> bans;                      // Of config.ban_rules.
   std::shared_ptr<const geo::Places> places;  // Null: none is known.
 };
 

@@ -50,6 +50,7 @@ struct EventFlag {
   static constexpr uint16_t kTotalsOnly = 1U << 4U;      // Counted in hourly rows; no detail row.
   static constexpr uint16_t kSampledOut = 1U << 5U;      // Counted in hourly rows; no detail row.
   static constexpr uint16_t kShortTruncated = 1U << 6U;  // Set by encode(), like the first two.
+  static constexpr uint16_t kWouldBeDenied = 1U << 7U;   // By a rule, were it enforced.
 };
 
 // All views are borrowed: on the way in they live until commit() returns, out of decode() as long

@@ -1,6 +1,7 @@
 #pragma once
 // The parts of validate().
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,7 @@ class Findings {
 };
 
 void check_geo(const Config& config, Findings& findings);
+void check_ban_rules(const Config& config, Findings& findings);
 void check_ip_rules(const std::vector<IpRule>& rules, Findings& findings);
 void check_route(const Config& config, const Route& route, const std::string& key,
                  Findings& findings);
@@ -51,6 +53,11 @@ void check_path_reference(std::string_view path, const std::string& key, Finding
 inline constexpr std::string_view kIdAllowed =
     "1 to 64 of A-Z a-z 0-9 . _ -, not beginning with \"__\"";
 bool is_id(std::string_view text);
+// Of the rule at `index` of `list`: an id that none before it has. `ids` remembers them.
+void check_unique_id(const std::string& list, size_t index, std::string_view id,
+                     std::map<std::string_view, size_t>& ids, Findings& findings);
+// What those are told who are refused.
+void check_reason(std::string_view reason, const std::string& key, Findings& findings);
 bool is_absolute_path(std::string_view path);
 inline constexpr std::string_view kHeaderNameAllowed = "letters, digits and !#$%&'*+-.^_`|~";
 inline constexpr std::string_view kHeaderValueAllowed =

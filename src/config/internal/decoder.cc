@@ -322,6 +322,9 @@ class Decoder {
   void ip_rules(std::string_view key, std::vector<IpRule>& out) {
     array_of_tables(key, out, [&](IpRule& rule) { describe_ip_rule(*this, rule); });
   }
+  void ban_rules(std::string_view key, std::vector<BanRule>& out) {
+    array_of_tables(key, out, [&](BanRule& rule) { describe_ban_rule(*this, rule); });
+  }
   void geo_rules(std::string_view key, std::vector<GeoRule>& out) {
     array_of_tables(key, out, [&](GeoRule& rule) { describe_geo_rule(*this, rule); });
   }

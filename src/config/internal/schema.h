@@ -6,8 +6,8 @@
 // A visitor V has: boolean, text, texts, integer, real, size, duration, time, choice, pairs (a
 // table of name = value), multi_pairs (name = value or array of values), table, and for the
 // irregular ones: listeners, upstreams, path_templates, rate_limits, maybe (a key that may be
-// absent), host, present, ip_rules, geo_rules, path_rules, routes, vars. restart(true) says that
-// the keys that follow need a restart.
+// absent), host, present, ip_rules, ban_rules, geo_rules, path_rules, routes, vars. restart(true)
+// says that the keys that follow need a restart.
 
 #include <array>
 #include <chrono>
@@ -220,6 +220,19 @@ void describe_ip_rule(V& v, R& r) {
   v.boolean("enforce", r.enforce);
 }
 
+// A count of 0 is one that is missing: validate() sees to that.
+template <typename V, typename R>
+void describe_ban_rule(V& v, R& r) {
+  v.text("id", r.id);
+  v.texts("on", r.on);
+  v.texts("routes", r.routes);
+  v.integer("count", r.count, Range{0, 1'000'000'000});
+  v.duration("window", r.window, Range{kSecond, 31 * kDay});
+  v.duration("ban", r.ban, Range{kSecond, 31 * kDay});
+  v.text("reason", r.reason);
+  v.boolean("enforce", r.enforce);
+}
+
 template <typename V, typename G>
 void describe_geo_sources(V& v, G& g) {
   v.text("database", g.database);
@@ -308,6 +321,7 @@ template <typename V, typename C>
 void describe_rules(V& v, C& c, bool whole = false) {
   v.table("global", [&] { v.rate_limits("rate_limit", c.global.rate_limit); });
   v.ip_rules("ip_rules", c.ip_rules);
+  v.ban_rules("ban_rules", c.ban_rules);
   v.table("geo", [&] {
     if (whole) describe_geo_sources(v, c.geo);
     describe_geo(v, c.geo);
