@@ -10,6 +10,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -96,7 +97,10 @@ class StripedTable {
    public:
     template <typename... Arguments>
     explicit Stripe(size_t buckets, const Arguments&... arguments)
-        : extra(arguments...), tags_(buckets), places_(buckets * kWays) {}
+        : extra(arguments...),
+          tags_(buckets),
+          places_(buckets * kWays),
+          marks_((buckets + 63) / 64) {}
 
     // The entry of this key, or nullptr.
     Value* find(const TableKey& key) {
@@ -132,6 +136,40 @@ class StripedTable {
 
     size_t used() const { return used_; }
 
+    // Marks: what was changed since somebody looked, by buckets, so that looking for a few among a
+    // million costs little. Requires a value of this stripe.
+    void mark(const Value& value) {
+      const size_t bucket = bucket_of(value);
+      marks_[bucket / 64] |= uint64_t{1} << bucket % 64;
+    }
+    // Takes the mark off a bucket; whether there was one.
+    bool take_mark(size_t bucket) {
+      uint64_t& word = marks_[bucket / 64];
+      const uint64_t bit = uint64_t{1} << bucket % 64;
+      const bool marked = (word & bit) != 0;
+      word &= ~bit;
+      return marked;
+    }
+    // The next bucket from `bucket` on that is marked, or buckets().
+    size_t next_mark(size_t bucket) const {
+      for (; bucket < buckets(); bucket = (bucket / 64 + 1) * 64) {
+        const uint64_t word = marks_[bucket / 64] >> bucket % 64;
+        if (word != 0) return bucket + static_cast<size_t>(std::countr_zero(word));
+      }
+      return buckets();
+    }
+    size_t buckets() const { return tags_.size(); }
+
+    // Calls visit(key, value) for every entry of a bucket.
+    template <typename Visit>
+    void each(size_t bucket, Visit visit) {
+      for (size_t way = 0; way < kWays; ++way) {
+        if (tags_[bucket][way] == 0) continue;
+        Place& place = places_[bucket * kWays + way];
+        visit(place.key, place.value);
+      }
+    }
+
     Extra extra;
 
    private:
@@ -151,6 +189,11 @@ class StripedTable {
       };
       return {nth(key.member), nth(key.member >> 32U)};
     }
+    size_t bucket_of(const Value& value) const {
+      const auto* const at = reinterpret_cast<const char*>(&value);
+      const auto* const begin = reinterpret_cast<const char*>(&places_[0]);
+      return static_cast<size_t>(at - begin) / (sizeof(Place) * kWays);
+    }
     size_t taken(size_t bucket) const {
       size_t count = 0;
       for (const uint16_t tag : tags_[bucket])
@@ -169,6 +212,7 @@ class StripedTable {
     size_t used_ = 0;
     ZeroedArray<Tags> tags_;
     ZeroedArray<Place> places_;
+    ZeroedArray<uint64_t> marks_;  // A bit for each bucket.
   };
 
   // The locks of the stripes of up to kKeysMax keys, taken in the order of the stripes, so that no
@@ -221,11 +265,16 @@ class StripedTable {
       stripe = std::make_unique<Stripe>(buckets == 0 ? 1 : buckets, arguments...);
   }
 
+  // A key of the stripe, for whoever looks at all of them.
+  static TableKey key_in(size_t stripe) {
+    return {.group = static_cast<uint64_t>(stripe) << 56U, .member = 0};
+  }
+
   // Entries in the table, free ones aside. Takes each lock for a moment.
   size_t used() {
     size_t sum = 0;
     for (size_t index = 0; index < kStripes; ++index) {
-      const TableKey key{.group = static_cast<uint64_t>(index) << 56U, .member = 0};
+      const TableKey key = key_in(index);
       Held held{*this, {&key, 1}};
       sum += held.stripe(key).used();
     }

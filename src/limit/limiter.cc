@@ -44,13 +44,17 @@ class Finder {
   explicit Finder(uint64_t now_us) : now_us_(now_us) {}
 
   Entry entry_of(Table::Stripe& stripe, const base::TableKey& key) {
-    Entry entry{.log = stripe.find(key)};
-    if (entry.log == nullptr) {
-      entry.log = stripe.insert(key, [&](WindowLog& log) { return vacate(log, stripe.extra); });
-    }
+    Entry entry{.log = own_entry(stripe, key)};
     if (entry.log == nullptr) entry = {shared_entry(stripe.extra, key.group), true};
     found_[count_++] = entry.log;
     return entry;
+  }
+
+  // nullptr: there is no place.
+  WindowLog* own_entry(Table::Stripe& stripe, const base::TableKey& key) {
+    WindowLog* const log = stripe.find(key);
+    if (log != nullptr) return log;
+    return stripe.insert(key, [&](WindowLog& other) { return vacate(other, stripe.extra); });
   }
 
  private:
@@ -79,9 +83,13 @@ class Finder {
   size_t count_ = 0;
 };
 
+// The clock may have begun a moment ago, as on a machine that has just been started, and entries
+// from before be older than that: time here begins two windows earlier.
+constexpr std::chrono::microseconds kBeginning = 2 * std::chrono::microseconds{kWindowMax};
+
 uint64_t us_of(base::Monotonic now) {
   const auto since = std::chrono::floor<std::chrono::microseconds>(now.time_since_epoch());
-  return static_cast<uint64_t>(since.count());
+  return static_cast<uint64_t>((since + kBeginning).count());
 }
 
 // The first `bits` (0 to 128) of it; the others are zero.
@@ -163,6 +171,7 @@ Verdict Limiter::admit(std::span<const Charge> charges, base::Monotonic now,
     if (verdict.answer == Answer::admitted) {
       extra.rounded_logs += view.charge(charges[nth].limit, times[nth]) ? 0U : 1U;
       extra.shared_requests += entries[nth].is_shared ? 1U : 0U;
+      if (!entries[nth].is_shared) held.stripe(keys[nth]).mark(*entries[nth].log);
     }
     rooms[nth] = view.room(charges[nth].limit, times[nth]);
   }
@@ -181,13 +190,57 @@ Room Limiter::look(const Charge& charge, base::Monotonic now) {
 void Limiter::reset(const base::TableKey& key) {
   Table::Held held{stripes_->table, {&key, 1}};
   Table::Stripe& stripe = held.stripe(key);
-  if (WindowLog* log = stripe.find(key)) LogView{*log, stripe.extra.pool}.clear();
+  WindowLog* const log = stripe.find(key);
+  if (log == nullptr) return;
+  LogView{*log, stripe.extra.pool}.clear();
+  log->changed = 1;
+  stripe.mark(*log);
+}
+
+size_t Limiter::save(size_t slice, bool all, base::Monotonic now, std::string& out) {
+  static_assert(kSlices == Table::kStripes);
+  const base::TableKey any = Table::key_in(slice);
+  size_t count = 0;
+  for (size_t bucket = 0;; ++bucket) {
+    Table::Held held{stripes_->table, {&any, 1}};
+    Table::Stripe& stripe = held.stripe(any);
+    if (!all) bucket = stripe.next_mark(bucket);
+    if (bucket >= stripe.buckets()) return count;
+    stripe.take_mark(bucket);
+    stripe.each(bucket, [&](const base::TableKey& key, WindowLog& log) {
+      const LogView view{log, stripe.extra.pool};
+      if (all ? view.expired(us_of(now)) : log.changed == 0) return;
+      log.changed = 0;
+      view.save(key, out);
+      ++count;
+    });
+  }
+}
+
+base::Result<size_t> Limiter::restore(std::string_view entries, std::chrono::microseconds shift,
+                                      base::Monotonic now) {
+  LogImage image;
+  Finder finder{us_of(now)};
+  size_t count = 0;
+  while (!entries.empty()) {
+    if (!take_image(entries, image)) {
+      return base::Error{base::ErrorCode::corrupt, base::Origin::storage, base::Retry::never, 0,
+                         "entry of the limiter"};
+    }
+    Table::Held held{stripes_->table, {&image.key, 1}};
+    Table::Stripe& stripe = held.stripe(image.key);
+    WindowLog* const log = finder.own_entry(stripe, image.key);
+    if (log == nullptr) continue;
+    LogView{*log, stripe.extra.pool}.restore(image, shift.count(), us_of(now));
+    ++count;
+  }
+  return count;
 }
 
 Limiter::Counts Limiter::counts() {
   Counts sum{.entries = stripes_->table.used()};
   for (size_t index = 0; index < Table::kStripes; ++index) {
-    const base::TableKey key{.group = static_cast<uint64_t>(index) << 56U};
+    const base::TableKey key = Table::key_in(index);
     Table::Held held{stripes_->table, {&key, 1}};
     sum.shared += held.stripe(key).extra.shared_requests;
     sum.rounded += held.stripe(key).extra.rounded_logs;

@@ -21,9 +21,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/result.h"
 #include "base/striped_table.h"
 
 namespace weir::limit {
@@ -93,6 +95,18 @@ class Limiter {
   Room look(const Charge& charge, base::Monotonic now);
   // Forgets what a client was admitted.
   void reset(const base::TableKey& key);
+
+  // Saving, a slice of the table after the other. Appends the entries of a slice that changed since
+  // they were last appended; `all`: every one in which something counts at `now`. Entries that
+  // strangers share are not saved. Returns how many. Takes locks for a few microseconds each.
+  static constexpr size_t kSlices = 256;
+  size_t save(size_t slice, bool all, base::Monotonic now, std::string& out);
+  // Puts back what save() appended; keys are those of a limiter with the same seed. Times are moved
+  // by `shift`, none beyond `now`. What finds no place is left out. Returns how many are there.
+  // Requires that no other thread uses the limiter. Errors: corrupt (Origin::storage): the bytes
+  // are not what save() appends; what stood before it is restored.
+  base::Result<size_t> restore(std::string_view entries, std::chrono::microseconds shift,
+                               base::Monotonic now);
 
   struct Counts {
     uint64_t entries = 0;  // Places taken, expired ones included.

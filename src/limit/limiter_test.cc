@@ -332,5 +332,17 @@ TEST(LimiterTest, AsManyClientsAsItIsMadeForFitWithoutSharing) {
   EXPECT_EQ(counts.rounded, 0U);
 }
 
+// Six of seven pairs have left the only chunk when one more comes behind its last word.
+TEST(LimiterTest, ALogWhoseOnlyChunkIsUsedUpTakesOneMore) {
+  Limiter limiter{256, kSeed};  // One chunk for each stripe.
+  const base::TableKey key = limiter.value_key("r", "a");
+  const Limit limit{1000, seconds{60}};
+  for (int64_t second = 0; second < 7; ++second)
+    ASSERT_TRUE(admits(limiter, key, limit, second * 1'000'000));
+  const auto [answer, room] = ask(limiter, key, limit, 66'050'000);
+  EXPECT_EQ(answer, Answer::admitted);
+  EXPECT_EQ(room.remaining, 998U);
+}
+
 }  // namespace
 }  // namespace weir::limit

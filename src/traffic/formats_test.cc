@@ -129,10 +129,10 @@ TEST(FormatsTest, TheMethodsHaveTheCodesOfThePage) {
 }
 
 TEST(FormatsTest, TheFlagsHaveTheBitsOfThePage) {
-  const std::vector<uint16_t> flags = {EventFlag::kPathTruncated, EventFlag::kUserAgentTruncated,
-                                       EventFlag::kMalformed,     EventFlag::kUnrouted,
-                                       EventFlag::kTotalsOnly,    EventFlag::kSampledOut,
-                                       EventFlag::kShortTruncated};
+  const std::vector<uint16_t> flags = {EventFlag::kPathTruncated,  EventFlag::kUserAgentTruncated,
+                                       EventFlag::kMalformed,      EventFlag::kUnrouted,
+                                       EventFlag::kTotalsOnly,     EventFlag::kSampledOut,
+                                       EventFlag::kShortTruncated, EventFlag::kWouldBeDenied};
   const FormatPage page{"docs/formats/event.md"};
   ASSERT_EQ(page.rows("Flags").size(), flags.size());
   for (size_t i = 0; i < flags.size(); ++i)

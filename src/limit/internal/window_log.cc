@@ -54,10 +54,10 @@ Scale::Scale(std::chrono::seconds window) {
 
 uint64_t LogView::prepare(const Limit& limit, uint64_t now_us) {
   if (log_.window_s != limit.window.count()) clear();  // Another window: another measure.
-  log_.window_s = static_cast<uint32_t>(limit.window.count()) & 0xffffffU;
+  log_.window_s = static_cast<uint32_t>(limit.window.count()) & 0x3f'ffffU;
   now_us = std::max<uint64_t>(now_us, log_.newest_us);
   if (expired(now_us)) clear();
-  log_.window_s = static_cast<uint32_t>(limit.window.count()) & 0xffffffU;
+  log_.window_s = static_cast<uint32_t>(limit.window.count()) & 0x3f'ffffU;
   const Scale scale{limit.window};
   while (log_.words > 0 &&
          age(front().time, now_us, scale) >= static_cast<int64_t>(scale.window_ticks))
@@ -70,24 +70,65 @@ uint64_t LogView::prepare(const Limit& limit, uint64_t now_us) {
 bool LogView::charge(const Limit& limit, uint64_t now_us) {
   WEIR_ASSERT(has_room(limit));
   const Scale scale{limit.window};
-  const uint64_t tick = divided_up(now_us, scale.tick_us);
   log_.newest_us = now_us & 0xffff'ffff'ffffU;
-  log_.sum += 1;
+  log_.changed = 1;
+  return add(divided_up(now_us, scale.tick_us), 1, scale);
+}
+
+bool LogView::add(uint64_t tick, uint32_t count, const Scale& scale) {
+  log_.sum += count;
   if (log_.paired == 0) {
+    WEIR_ASSERT(count == 1);
     if (push({static_cast<uint32_t>(tick), 0})) return true;
+    log_.sum -= count;  // What pair_up() finds in the log is without it.
     pair_up(scale);
+    log_.sum += count;
   }
   const uint32_t end = part_end(tick, scale);
   if (log_.words > 0 && last_run()[0] == end) {
-    ++last_run()[1];
+    last_run()[1] += count;
     return true;
   }
   bool whole = true;
-  while (!push({end, 1})) {
+  while (!push({end, count})) {
     whole = false;
     round_off();
   }
   return whole;
+}
+
+void LogView::save(const base::TableKey& key, std::string& out) const {
+  append_head(out, key, log_.newest_us, log_.window_s, log_.paired != 0, log_.words);
+  if (log_.words == 0) return;
+  const Scale scale{std::chrono::seconds{log_.window_s}};
+  const auto newest = static_cast<uint32_t>(divided_up(log_.newest_us, scale.tick_us));
+  each([&](const Run& run) {
+    append_word(out, newest - run.time);
+    if (log_.paired != 0) append_word(out, run.count);
+    return true;
+  });
+}
+
+// Times that are rounded up are so again: on a clock that was moved, parts of a window begin
+// elsewhere.
+void LogView::restore(const LogImage& image, int64_t shift_us, uint64_t now_us) {
+  clear();
+  if (image.words == 0) return;
+  const Scale scale{std::chrono::seconds{image.window_s}};
+  const int64_t shifted = static_cast<int64_t>(image.newest_us) + shift_us;
+  const auto newest_us =
+      static_cast<uint64_t>(std::clamp<int64_t>(shifted, 0, static_cast<int64_t>(now_us)));
+  if (shifted < 0 || now_us > newest_us + scale.counts_us) return;
+  log_.newest_us = newest_us & 0xffff'ffff'ffffU;
+  log_.window_s = image.window_s & 0x3f'ffffU;
+  log_.paired = image.paired ? 1 : 0;
+  const auto newest = static_cast<int64_t>(divided_up(newest_us, scale.tick_us));
+  for (size_t nth = 0; nth < image.words; nth += image.paired ? 2 : 1) {
+    const int64_t tick = newest - static_cast<int32_t>(image.word[nth]);
+    // Older than the clock's beginning: it has left any window, or this could not be its newest.
+    if (tick < 0) continue;
+    add(static_cast<uint64_t>(tick), image.paired ? image.word[nth + 1] : 1, scale);
+  }
 }
 
 Room LogView::room(const Limit& limit, uint64_t now_us) const {
@@ -223,6 +264,7 @@ void LogView::pair_up(const Scale& scale) {
   clear();
   log_.newest_us = before.newest_us;
   log_.window_s = before.window_s;
+  log_.changed = before.changed;
   log_.sum = before.sum;
   log_.paired = 1;
   for (size_t nth = 0; nth < count; ++nth) {
@@ -234,7 +276,7 @@ void LogView::pair_up(const Scale& scale) {
 // Gives back every chunk but what the halves of the pairs need: each two become one with the later
 // time.
 void LogView::round_off() {
-  WEIR_ASSERT(log_.words >= 4);
+  WEIR_ASSERT(log_.words >= 2);  // What is left fits into the entry, or gives a chunk back.
   std::array<Run, kRunsMax> runs{};
   size_t count = 0;
   each([&](const Run& run) {
@@ -248,6 +290,7 @@ void LogView::round_off() {
   clear();
   log_.newest_us = before.newest_us;
   log_.window_s = before.window_s;
+  log_.changed = before.changed;
   log_.sum = before.sum;
   log_.paired = 1;
   for (size_t nth = 0; nth < (count + 1) / 2; ++nth)

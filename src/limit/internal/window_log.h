@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "base/striped_table.h"
+#include "limit/internal/log_image.h"
 #include "limit/limiter.h"
 
 namespace weir::limit {
@@ -62,7 +63,9 @@ struct WindowLog {
   uint64_t newest_us : 48;  // Time of the newest request; 2^48 us are 8.9 years.
   uint64_t words : 16;      // In use.
   uint32_t sum;             // Requests that count.
-  uint32_t window_s : 24;
+  uint32_t window_s : 22;
+  uint32_t changed : 1;  // Since it was last saved.
+  uint32_t : 1;
   uint32_t head : 6;  // Words in front that are used up, in the entry or in the first chunk.
   uint32_t paired : 1;
   uint32_t chained : 1;  // own[0] is the first chunk, own[1] the last.
@@ -88,6 +91,11 @@ class LogView {
   bool expired(uint64_t now_us) const;
   void clear();
 
+  // Appends the entry as log_image.h says.
+  void save(const base::TableKey& key, std::string& out) const;
+  // Becomes what was saved, `shift_us` later, but not newer than now. Requires a checked image.
+  void restore(const LogImage& image, int64_t shift_us, uint64_t now_us);
+
  private:
   struct Run {
     uint32_t time;
@@ -99,7 +107,9 @@ class LogView {
   Run front() const;
   void pop();
   bool push(std::array<uint32_t, 2> words);  // False: no chunk.
-  uint32_t* last_run() const;                // Its words. Requires one.
+  // `count` requests at a tick, behind all others. False: the log was rounded for want of chunks.
+  bool add(uint64_t tick, uint32_t count, const Scale& scale);
+  uint32_t* last_run() const;  // Its words. Requires one.
   // Calls visit(run) from the oldest on until it says false.
   template <typename Visit>
   void each(Visit visit) const;

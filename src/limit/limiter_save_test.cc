@@ -1,0 +1,254 @@
+// Saving and putting back what the limiter has counted: a limiter that was restored answers as the
+// one that was saved.
+#include <array>
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+#include "limit/limiter.h"
+
+namespace weir::limit {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::seconds;
+
+constexpr uint64_t kSeed = 0x5eed;
+
+base::Monotonic at(int64_t us) {
+  return base::Monotonic{microseconds{us}};
+}
+
+std::pair<Answer, Room> ask(Limiter& limiter, const base::TableKey& key, const Limit& limit,
+                            int64_t us) {
+  const Charge charge{key, limit};
+  Room room;
+  const Verdict verdict = limiter.admit({&charge, 1}, at(us), {&room, 1});
+  return {verdict.answer, room};
+}
+
+std::string saved(Limiter& limiter, bool all, int64_t us) {
+  std::string out;
+  for (size_t slice = 0; slice < Limiter::kSlices; ++slice)
+    limiter.save(slice, all, at(us), out);
+  return out;
+}
+
+size_t count_of(Limiter& limiter, bool all, int64_t us) {
+  std::string out;
+  size_t count = 0;
+  for (size_t slice = 0; slice < Limiter::kSlices; ++slice)
+    count += limiter.save(slice, all, at(us), out);
+  return count;
+}
+
+void restore(Limiter& limiter, std::string_view bytes, int64_t us, int64_t shift_us = 0) {
+  const base::Result<size_t> restored = limiter.restore(bytes, microseconds{shift_us}, at(us));
+  ASSERT_TRUE(restored.ok());
+}
+
+TEST(LimiterSaveTest, WhatDidNotChangeIsNotSavedAgain) {
+  Limiter limiter{1000, kSeed};
+  EXPECT_EQ(count_of(limiter, false, 0), 0U);
+  const Limit limit{10, seconds{60}};
+  for (const char* who : {"a", "b", "c"})
+    ask(limiter, limiter.value_key("r", who), limit, 0);
+  EXPECT_EQ(count_of(limiter, false, 1), 3U);
+  EXPECT_EQ(count_of(limiter, false, 2), 0U);
+  ask(limiter, limiter.value_key("r", "b"), limit, 3);
+  EXPECT_EQ(count_of(limiter, false, 4), 1U);
+  EXPECT_EQ(count_of(limiter, true, 5), 3U);
+  EXPECT_EQ(count_of(limiter, true, 61'000'000), 0U) << "nothing counts any more";
+}
+
+TEST(LimiterSaveTest, ARefusedRequestChangesNothing) {
+  Limiter limiter{1000, kSeed};
+  const base::TableKey key = limiter.value_key("r", "a");
+  const Limit limit{1, seconds{60}};
+  ask(limiter, key, limit, 0);
+  count_of(limiter, false, 1);
+  EXPECT_EQ(ask(limiter, key, limit, 2).first, Answer::refused);
+  EXPECT_EQ(count_of(limiter, false, 3), 0U);
+}
+
+TEST(LimiterSaveTest, AResetIsSavedToo) {
+  Limiter limiter{1000, kSeed};
+  const base::TableKey key = limiter.value_key("r", "a");
+  const Limit limit{1, seconds{60}};
+  ask(limiter, key, limit, 0);
+  const std::string before = saved(limiter, false, 1);
+  limiter.reset(key);
+  const std::string after = saved(limiter, false, 2);
+  Limiter other{1000, kSeed};
+  restore(other, before, 3);
+  EXPECT_EQ(ask(other, key, limit, 3).first, Answer::refused);
+  restore(other, after, 4);
+  EXPECT_EQ(ask(other, key, limit, 4).first, Answer::admitted);
+}
+
+// Random limits, clients and times; saved in slices of changes as a node does, put back into
+// another limiter, which from then on answers every request as the first one does.
+TEST(LimiterSaveTest, ARestoredLimiterAnswersAsTheOneThatWasSaved) {
+  base::Random random{17};
+  for (int round = 0; round < 20; ++round) {
+    Limiter one{500'000, kSeed};  // Enough memory, so that no log is rounded further.
+    const Limit limit{static_cast<uint32_t>(1 + random.next() % (round % 2 == 0 ? 128 : 3000)),
+                      seconds{1 + static_cast<int64_t>(random.next() % 4000)}};
+    std::vector<base::TableKey> keys;
+    for (int who = 0; who < 8; ++who)
+      keys.push_back(one.value_key("r", std::to_string(who)));
+    const auto step = static_cast<uint64_t>(microseconds{limit.window}.count()) / limit.requests;
+    int64_t now = 5'000'000;
+    std::deque<std::string> images;
+    for (int i = 0; i < 4000; ++i) {
+      now += static_cast<int64_t>(random.next() % (step / 4 + 2));
+      ask(one, keys[random.next() % keys.size()], limit, now);
+      if (i % 700 == 0) images.push_back(saved(one, false, now));
+    }
+    images.push_back(saved(one, false, now));
+    Limiter two{500'000, kSeed};
+    for (const std::string& image : images)
+      restore(two, image, now);
+    for (const base::TableKey& key : keys) {
+      const Room left = one.look({key, limit}, at(now));
+      const Room same = two.look({key, limit}, at(now));
+      EXPECT_EQ(left.remaining, same.remaining);
+      EXPECT_EQ(left.retry_after, same.retry_after);
+      EXPECT_EQ(left.reset_after, same.reset_after);
+    }
+    for (int i = 0; i < 3000; ++i) {
+      now += static_cast<int64_t>(random.next() % (step / 4 + 2));
+      const base::TableKey& key = keys[random.next() % keys.size()];
+      const auto [answer, room] = ask(one, key, limit, now);
+      const auto [same_answer, same_room] = ask(two, key, limit, now);
+      ASSERT_EQ(answer, same_answer) << round << " " << i;
+      ASSERT_EQ(room.remaining, same_room.remaining);
+    }
+  }
+}
+
+// On another clock, as after the machine was started anew: what was admitted counts for as long as
+// it would have, and never shorter.
+TEST(LimiterSaveTest, AnotherClockNeverLetsMoreThroughThanTheLimit) {
+  base::Random random{18};
+  for (int round = 0; round < 100; ++round) {
+    Limiter one{500'000, kSeed};
+    const bool exact = round % 2 == 0;
+    const Limit limit{static_cast<uint32_t>(1 + random.next() % (exact ? 128 : 2000)),
+                      seconds{1 + static_cast<int64_t>(random.next() % 4000)}};
+    const base::TableKey key = one.value_key("r", "a");
+    const int64_t window = microseconds{limit.window}.count();
+    std::deque<int64_t> admitted;  // Wall time.
+    const int64_t boot = 1'000'000'000'000;
+    int64_t wall = boot + window;
+    const auto run = [&](Limiter& limiter, int64_t clock_begin, int requests) {
+      for (int i = 0; i < requests; ++i) {
+        wall += static_cast<int64_t>(random.next() % static_cast<uint64_t>(window / 500 + 2));
+        if (ask(limiter, key, limit, wall - clock_begin).first != Answer::admitted) continue;
+        while (!admitted.empty() && admitted.front() <= wall - window)
+          admitted.pop_front();
+        admitted.push_back(wall);
+        ASSERT_LE(admitted.size(), limit.requests) << round;
+      }
+    };
+    run(one, boot, 1000);
+    const std::string image = saved(one, true, wall - boot);
+    const int64_t pause = static_cast<int64_t>(random.next() % static_cast<uint64_t>(window));
+    wall += pause;
+    const int64_t second_boot = wall - 500'000;  // The clock begins half a second before.
+    Limiter two{500'000, kSeed};
+    restore(two, image, wall - second_boot, boot - second_boot);
+    if (exact) {  // But for ticks of a few microseconds, which begin elsewhere.
+      const uint32_t least = one.look({key, limit}, at(wall - boot - 8)).remaining;
+      const uint32_t most = one.look({key, limit}, at(wall - boot)).remaining;
+      const uint32_t remaining = two.look({key, limit}, at(wall - second_boot)).remaining;
+      EXPECT_GE(remaining, least);
+      EXPECT_LE(remaining, most);
+    }
+    run(two, second_boot, 1000);
+  }
+}
+
+// A wall clock that was set back says that entries come from the future: then they count from now.
+TEST(LimiterSaveTest, NothingIsNewerThanNow) {
+  Limiter one{100, kSeed};
+  const base::TableKey key = one.value_key("r", "a");
+  const Limit limit{1, seconds{60}};
+  ask(one, key, limit, 0);
+  Limiter two{100, kSeed};
+  restore(two, saved(one, true, 0), 1'000'000, 3'600'000'000);
+  EXPECT_EQ(two.look({key, limit}, at(1'000'000)).retry_after, seconds{60});
+}
+
+TEST(LimiterSaveTest, WhatHasLeftItsWindowIsNotPutBack) {
+  Limiter one{100, kSeed};
+  const base::TableKey key = one.value_key("r", "a");
+  const Limit limit{3, seconds{60}};
+  ask(one, key, limit, 0);
+  ask(one, key, limit, 30'000'000);
+  Limiter two{100, kSeed};
+  restore(two, saved(one, true, 30'000'000), 70'000'000);
+  EXPECT_EQ(two.look({key, limit}, at(70'000'000)).remaining, 2U);
+  Limiter three{100, kSeed};
+  restore(three, saved(one, true, 30'000'000), 200'000'000);
+  EXPECT_EQ(three.look({key, limit}, at(200'000'000)).remaining, 3U);
+}
+
+TEST(LimiterSaveTest, MoreEntriesThanPlacesAreLeftOut) {
+  Limiter one{100'000, kSeed};
+  const Limit limit{1, seconds{60}};
+  for (int who = 0; who < 60'000; ++who)
+    ask(one, one.value_key("r", std::to_string(who)), limit, 0);
+  Limiter two{1000, kSeed};
+  const base::Result<size_t> count = two.restore(saved(one, true, 0), microseconds{0}, at(0));
+  ASSERT_TRUE(count.ok());
+  EXPECT_GE(count.value(), 4000U) << "256 stripes of a bucket";
+  EXPECT_LE(count.value(), 8192U);
+}
+
+// Long logs with no chunks left are rounded, which refuses early and never admits too much.
+TEST(LimiterSaveTest, LongLogsWithoutMemoryAreRounded) {
+  Limiter one{100'000, kSeed};
+  const Limit limit{128, seconds{60}};
+  for (int who = 0; who < 200; ++who) {
+    for (int i = 0; i < 128; ++i)
+      ask(one, one.value_key("r", std::to_string(who)), limit, i * 100'000);
+  }
+  Limiter two{256, kSeed};
+  restore(two, saved(one, true, 13'000'000), 13'000'000);
+  for (int who = 0; who < 200; ++who) {
+    const base::TableKey key = two.value_key("r", std::to_string(who));
+    EXPECT_EQ(two.look({key, limit}, at(13'000'000)).remaining, 0U) << who;
+  }
+}
+
+TEST(LimiterSaveTest, DamagedBytesAreRefusedOrHarmless) {
+  Limiter one{100, kSeed};
+  const Limit exact{5, seconds{60}};
+  const Limit large{1000, seconds{60}};
+  for (int i = 0; i < 5; ++i) {
+    ask(one, one.value_key("r", "a"), exact, i * 1000);
+    ask(one, one.value_key("s", "a"), large, i * 1'000'000);
+  }
+  const std::string image = saved(one, true, 10'000'000);
+  base::Random random{19};
+  size_t refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::string damaged = image;
+    for (uint64_t flips = 1 + random.next() % 3; flips > 0; --flips)
+      damaged[random.next() % damaged.size()] = static_cast<char>(random.next());
+    if (random.next() % 4 == 0) damaged.resize(random.next() % damaged.size());
+    Limiter two{100, kSeed};
+    refused += two.restore(damaged, microseconds{0}, at(10'000'000)).ok() ? 0U : 1U;
+    ask(two, two.value_key("r", "a"), exact, 10'000'001);
+    ask(two, two.value_key("s", "a"), large, 10'000'001);
+  }
+  EXPECT_GT(refused, 200U);
+}
+
+}  // namespace
+}  // namespace weir::limit
