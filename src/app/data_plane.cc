@@ -146,6 +146,13 @@ void DataPlane::stop() {
   running_ = false;
 }
 
+void DataPlane::expect_bans(const config::Config& config) {
+  std::chrono::seconds longest{0};
+  for (const config::BanRule& rule : config.ban_rules)
+    longest = std::max(longest, rule.ban);
+  shared_.banned_until.extend(loops_.front()->loop->clock().monotonic() + longest);
+}
+
 DataPlane::Bans DataPlane::started_bans(std::chrono::milliseconds patience) {
   using OfLoops = std::vector<std::vector<gateway::StartedBan>>;
   const auto of_loops = std::make_shared<OfLoops>(loops_.size());

@@ -42,6 +42,7 @@ class DataPlane {
     uint32_t loops = 1;
     std::string node;
     uint64_t seed = 1;
+    uint64_t limiter_seed = 1;  // Of the keys of what is counted.
     size_t rate_limit_clients_max = 1'000'000;
     // Called on each loop's thread (before start(): on the caller's) when a snapshot comes into
     // force there. May be empty.
@@ -65,6 +66,8 @@ class DataPlane {
 
   // Any thread.
   limit::Limiter& limiter() { return shared_.limiter; }
+  // The limiter was filled from elsewhere: clients may be banned by these rules.
+  void expect_bans(const config::Config& config);
 
   // In force on every loop when it returns, or the indexes of loops that did not answer within
   // `patience` (they will take it up as soon as they do).
@@ -110,7 +113,7 @@ class DataPlane {
   };
 
   explicit DataPlane(const Options& options)
-      : shared_(options.rate_limit_clients_max, options.seed) {}
+      : shared_(options.rate_limit_clients_max, options.limiter_seed) {}
   // Runs `function` on every loop and waits; true for those that ran it in time.
   std::vector<bool> on_all(std::function<void(DataLoop&, size_t)> function,
                            std::chrono::milliseconds patience);

@@ -86,7 +86,7 @@ int Node::run() {
   snapshot_ = endpoints_.build(config_, ++version_, addresses_, places_.database);
   prober_->watch(*snapshot_);
   data_plane_->start(snapshot_);
-  if (!start_watchdog()) return 1;
+  if (!start_watchdog() || !start_limit_saver()) return 1;
   resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
   watch_alarm_->set(kAlarmLook);
   start_ms_ = std::chrono::ceil<milliseconds>(clock_.monotonic() - options_.started).count();
@@ -221,16 +221,20 @@ void Node::note_rules_of_file() {
 }
 
 bool Node::open_data_plane() {
+  limit_saver_ = std::make_unique<LimitSaver>(files_, clock_, *logger_, options_.data_dir,
+                                              config_->limits.rate_limit_save_interval);
   auto plane = DataPlane::create(
       {.loops = loop_count_,
        .node = config_->server.node,
        .seed = os::secure_random_u64(),
+       .limiter_seed = limit_saver_->seed(),
        .rate_limit_clients_max = config_->limits.rate_limit_clients_max,
        .on_apply = [this](uint32_t index,
                           const config::Config& config) { recording_->apply(index, config); }},
       clock_, recording_->recorders(), *recording_);
   if (!plane.ok()) return refuse("the event loops cannot be made: out of descriptors");
   data_plane_ = std::move(plane).value();
+  if (limit_saver_->load(data_plane_->limiter()) > 0) data_plane_->expect_bans(*config_);
   for (uint32_t i = 0; i < config_->traffic.size(); ++i) {
     if (!open_listener(config_->traffic[i], i)) return false;
   }
@@ -243,6 +247,11 @@ bool Node::start_watchdog() {
   if (!watchdog.ok()) return refuse("the watchdog cannot be started: out of descriptors");
   watchdog_ = std::move(watchdog).value();
   return true;
+}
+
+bool Node::start_limit_saver() {
+  return limit_saver_->start(data_plane_->limiter()).ok() ||
+         refuse("the saver of rate limits cannot be started: out of descriptors");
 }
 
 bool Node::open_listener(const config::Listener& listener, uint32_t index) {
@@ -401,6 +410,7 @@ void Node::drain_on() {
 void Node::end() {
   watchdog_.reset();
   data_plane_->stop();
+  limit_saver_->stop();
   housekeeping_->stop();
   recording_->stop(kStopPatience);
   logger_->log(base::LogLevel::info, "ended");
@@ -461,6 +471,8 @@ std::vector<Alarm> Node::alarms() const {
     failed += fmt::format("{}{}: {}", failed.empty() ? "" : "; ", job.name, job.last->error);
   }
   raise(!failed.empty(), "job_failed", failed);
+  const std::string not_saved = limit_saver_->alarm();
+  raise(!not_saved.empty(), "limits_not_saved", not_saved);
   return raised;
 }
 

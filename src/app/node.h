@@ -17,6 +17,7 @@
 #include "app/data_plane.h"
 #include "app/follow_hub.h"
 #include "app/housekeeping.h"
+#include "app/limit_saver.h"
 #include "app/places_watch.h"
 #include "app/recording.h"
 #include "app/resolver.h"
@@ -71,6 +72,7 @@ class Node {
   bool open_storage();
   bool open_data_plane();
   bool start_watchdog();
+  bool start_limit_saver();
   bool open_listener(const config::Listener& listener, uint32_t index);
   bool open_control();
   bool open_admin();
@@ -133,6 +135,7 @@ class Node {
   std::unique_ptr<Recording> recording_;
   std::unique_ptr<Housekeeping> housekeeping_;
   std::unique_ptr<DataPlane> data_plane_;
+  std::unique_ptr<LimitSaver> limit_saver_;  // Ends before the limiter, which is data_plane_'s.
   std::unique_ptr<WatchdogThread> watchdog_;
 
   std::unique_ptr<loop::Loop> loop_;  // The control loop, of the thread that called run().

@@ -56,6 +56,18 @@ void Node::declare_loop_metrics() {
   of_loops("weir_rate_limit_dry_run_total",
            "Requests that rate limits with enforce = false would have refused.", Kind::counter,
            [](const LoopCounts& c) { return c.gateway.rate_limit_dry_runs; });
+  const auto of_saver = [this](const char* name, const char* help, Kind kind,
+                               uint64_t LimitFile::Counts::*value) {
+    metrics_.collect(name, help, kind, [this, value](const Emit& emit) {
+      emit({}, number(limit_saver_->counts().*value));
+    });
+  };
+  of_saver("weir_rate_limit_saves_total", "Times that what rate limits count was saved.",
+           Kind::counter, &LimitFile::Counts::saves);
+  of_saver("weir_rate_limit_save_failures_total", "Times that it could not be.", Kind::counter,
+           &LimitFile::Counts::failures);
+  of_saver("weir_rate_limit_file_bytes", "Size of the file that holds it.", Kind::gauge,
+           &LimitFile::Counts::file_bytes);
   of_loops("weir_bans_started_total",
            "Bans that were started, those of rules with enforce = false included.", Kind::counter,
            [](const LoopCounts& c) { return c.gateway.bans_started; });

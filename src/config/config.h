@@ -170,6 +170,8 @@ struct Limits {
   milliseconds upstream_idle_timeout{55000};
   uint32_t retry_budget_percent = 20;
   uint32_t rate_limit_clients_max = 1'000'000;  // Of the node; beyond, strangers share limits.
+  // How often what they count is saved, for the next start; 0: it is not.
+  milliseconds rate_limit_save_interval{1000};
   bool operator==(const Limits&) const = default;
 };
 

@@ -109,6 +109,7 @@ void describe_limits(V& v, L& l) {
   v.integer("retry_budget_percent", l.retry_budget_percent, Range{0, 100});
   v.restart(true);
   v.integer("rate_limit_clients_max", l.rate_limit_clients_max, Range{1000, 100'000'000});
+  v.duration("rate_limit_save_interval", l.rate_limit_save_interval, Range{0, kHour});
   v.restart(false);
 }
 

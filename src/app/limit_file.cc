@@ -1,0 +1,207 @@
+#include "app/limit_file.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "codec/crc32c.h"
+#include "codec/sha256.h"
+#include "os/random.h"
+
+namespace weir::app {
+namespace {
+
+constexpr std::string_view kMagic = "WEIRLIM1";
+constexpr size_t kHeaderBytes = 24;  // Magic, seed, checksum, zeros.
+constexpr std::string_view kFrameMagic = "LIMF";
+constexpr size_t kFrameHeadBytes = 44;  // Magic, length, two clocks, boot, checksum.
+constexpr size_t kBootBytes = 16;
+constexpr size_t kFrameAimBytes = 256UL * 1024;
+constexpr size_t kFrameBytesMax = 4UL * 1024 * 1024;
+
+void put_number(std::string& out, uint64_t number, size_t bytes) {
+  for (size_t nth = 0; nth < bytes; ++nth)
+    out += static_cast<char>(number >> 8 * nth & 0xffU);
+}
+
+uint64_t number_at(std::string_view bytes, size_t at, size_t count) {
+  uint64_t number = 0;
+  for (size_t nth = 0; nth < count; ++nth)
+    number |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[at + nth])) << 8 * nth;
+  return number;
+}
+
+int64_t us_of(base::Monotonic now) {
+  return std::chrono::floor<std::chrono::microseconds>(now.time_since_epoch()).count();
+}
+
+std::string boot_bytes(os::Files& files) {
+  const std::string id = os::boot_id(files);
+  if (id.empty()) return std::string(kBootBytes, '\0');
+  const codec::Digest digest = codec::sha256(id);
+  return {reinterpret_cast<const char*>(digest.data()), kBootBytes};
+}
+
+std::string header_of(uint64_t seed) {
+  std::string header{kMagic};
+  put_number(header, seed, 8);
+  put_number(header, codec::crc32c(header), 4);
+  put_number(header, 0, 4);
+  return header;
+}
+
+}  // namespace
+
+LimitFile::LimitFile(os::Files& files, const base::Clock& clock, const std::string& directory)
+    : files_(files),
+      clock_(clock),
+      directory_(directory),
+      path_(fmt::format("{}/{}", directory, kName)),
+      boot_(boot_bytes(files)) {}
+
+uint64_t LimitFile::seed() {
+  const base::Status opened = open_for_reading();
+  if (opened.ok()) return seed_;
+  input_.reset();
+  if (opened.error().code != base::ErrorCode::not_found) {
+    problem_ = fmt::format("{} cannot be read: {}", path_, opened.error().what.view());
+  }
+  seed_ = os::secure_random_u64();
+  return seed_;
+}
+
+base::Status LimitFile::open_for_reading() {
+  input_ = WEIR_TRY(files_.open(path_, os::OpenMode::read));
+  std::array<char, kHeaderBytes> bytes;
+  const size_t count = WEIR_TRY(input_->read_at(0, bytes));
+  const std::string_view header{bytes.data(), count};
+  if (count != kHeaderBytes || header != header_of(number_at(header, kMagic.size(), 8))) {
+    return base::Error{base::ErrorCode::corrupt, base::Origin::storage, base::Retry::never, 0,
+                       "its beginning is damaged, or of another version"};
+  }
+  seed_ = number_at(header, kMagic.size(), 8);
+  return {};
+}
+
+// How much later a time of a frame is on today's clock. On the same start of the machine it is the
+// same clock; else the wall clocks tell how much time went by, at least none.
+std::chrono::microseconds LimitFile::shift_of(std::string_view head) const {
+  const bool is_same_boot =
+      head.substr(24, kBootBytes) == boot_ && boot_ != std::string(kBootBytes, '\0');
+  if (is_same_boot) return std::chrono::microseconds{0};
+  const auto saved_at = static_cast<int64_t>(number_at(head, 8, 8));
+  const auto saved_wall = static_cast<int64_t>(number_at(head, 16, 8));
+  const int64_t passed =
+      std::max<int64_t>(0, clock_.wall().time_since_epoch().count() - saved_wall);
+  return std::chrono::microseconds{us_of(clock_.monotonic()) - passed - saved_at};
+}
+
+LimitFile::Loaded LimitFile::load(limit::Limiter& limiter) {
+  Loaded loaded{.problem = std::exchange(problem_, {})};
+  if (input_ == nullptr) return loaded;
+  const std::unique_ptr<os::File> file = std::exchange(input_, nullptr);
+  std::string payload;
+  std::array<char, kFrameHeadBytes> bytes;
+  for (uint64_t offset = kHeaderBytes;;) {
+    // What ends in the middle of a frame, or is damaged, ends the file: the process, or the
+    // machine, was stopped there.
+    const base::Result<size_t> count = file->read_at(offset, bytes);
+    if (!count.ok()) {
+      loaded.problem = fmt::format("{} cannot be read: {}", path_, count.error().what.view());
+      return loaded;
+    }
+    if (count.value() == 0) return loaded;
+    loaded.problem = fmt::format("{} is damaged from byte {} on", path_, offset);
+    const std::string_view head{bytes.data(), count.value()};
+    if (head.size() < kFrameHeadBytes || !head.starts_with(kFrameMagic)) return loaded;
+    const size_t length = number_at(head, 4, 4);
+    if (length > kFrameBytesMax) return loaded;
+    payload.resize(length);
+    const base::Result<size_t> read = file->read_at(offset + kFrameHeadBytes, payload);
+    if (!read.ok() || read.value() != length) return loaded;
+    const uint32_t sum = codec::crc32c(payload, codec::crc32c(head.substr(0, kFrameHeadBytes - 4)));
+    if (sum != number_at(head, kFrameHeadBytes - 4, 4)) return loaded;
+    const base::Result<size_t> restored =
+        limiter.restore(payload, shift_of(head), clock_.monotonic());
+    if (!restored.ok()) return loaded;
+    loaded.problem.clear();
+    loaded.entries += restored.value();
+    offset += kFrameHeadBytes + length;
+  }
+}
+
+base::Status LimitFile::save(limit::Limiter& limiter) {
+  const base::Status saved = try_save(limiter);
+  failing_.store(!saved.ok(), std::memory_order_relaxed);
+  if (!saved.ok()) {
+    failures_.fetch_add(1, std::memory_order_relaxed);
+    file_.reset();
+  }
+  return saved;
+}
+
+base::Status LimitFile::try_save(limit::Limiter& limiter) {
+  const uint64_t slack = std::max(kSlackBytes, written_anew_);
+  if (file_ == nullptr || written_ > written_anew_ + slack) return write_anew(limiter);
+  const uint64_t bytes = WEIR_TRY(write_slices(limiter, *file_, written_, /*all=*/false));
+  if (bytes == 0) return {};
+  written_ += bytes;
+  saves_.fetch_add(1, std::memory_order_relaxed);
+  file_bytes_.store(written_, std::memory_order_relaxed);
+  return {};
+}
+
+base::Status LimitFile::write_anew(limit::Limiter& limiter) {
+  file_.reset();
+  const std::string temporary = path_ + ".new";
+  const base::Status removed = files_.remove(temporary);
+  if (!removed.ok() && removed.error().code != base::ErrorCode::not_found) return removed.error();
+  std::unique_ptr<os::File> file = WEIR_TRY(files_.open(temporary, os::OpenMode::create_new));
+  WEIR_TRY(file->write_at(0, header_of(seed_)));
+  const uint64_t bytes = WEIR_TRY(write_slices(limiter, *file, kHeaderBytes, /*all=*/true));
+  WEIR_TRY(file->sync_data());
+  WEIR_TRY(files_.rename(temporary, path_));
+  WEIR_TRY(files_.sync_directory(directory_));
+  file_ = std::move(file);
+  written_ = written_anew_ = kHeaderBytes + bytes;
+  saves_.fetch_add(1, std::memory_order_relaxed);
+  file_bytes_.store(written_, std::memory_order_relaxed);
+  return {};
+}
+
+base::Result<uint64_t> LimitFile::write_slices(limit::Limiter& limiter, os::File& file,
+                                               uint64_t offset, bool all) {
+  const uint64_t begin = offset;
+  std::string entries;
+  for (size_t slice = 0; slice < limit::Limiter::kSlices; ++slice) {
+    limiter.save(slice, all, clock_.monotonic(), entries);
+    if (entries.size() < kFrameAimBytes) continue;
+    WEIR_TRY(write_frame(file, offset, entries));
+    entries.clear();
+  }
+  if (!entries.empty()) WEIR_TRY(write_frame(file, offset, entries));
+  return offset - begin;
+}
+
+base::Status LimitFile::write_frame(os::File& file, uint64_t& offset, std::string_view entries) {
+  std::string head{kFrameMagic};
+  put_number(head, entries.size(), 4);
+  put_number(head, static_cast<uint64_t>(us_of(clock_.monotonic())), 8);
+  put_number(head, static_cast<uint64_t>(clock_.wall().time_since_epoch().count()), 8);
+  head += boot_;
+  put_number(head, codec::crc32c(entries, codec::crc32c(head)), 4);
+  WEIR_TRY(file.write_at(offset, head));
+  WEIR_TRY(file.write_at(offset + head.size(), entries));
+  offset += head.size() + entries.size();
+  return {};
+}
+
+LimitFile::Counts LimitFile::counts() const {
+  return {.saves = saves_.load(std::memory_order_relaxed),
+          .failures = failures_.load(std::memory_order_relaxed),
+          .file_bytes = file_bytes_.load(std::memory_order_relaxed)};
+}
+
+}  // namespace weir::app
