@@ -34,15 +34,28 @@ def _measure(bench: Bench, program: Path, what: str, events: int) -> dict:
     return figures
 
 
-def _build() -> Path:
-    command = ["cmake", "--build", "--preset", "release", "--target", "pipeline_bench"]
+def _build(target: str) -> Path:
+    command = ["cmake", "--build", "--preset", "release", "--target", target]
     subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-    return next((ROOT / "build/release").glob("**/pipeline_bench"))
+    return next((ROOT / "build/release").glob(f"**/{target}"))
+
+
+def limiter(bench: Bench) -> dict:
+    """The rate limiter alone: one client whom 1, 4 and 16 threads charge at once, and a million."""
+    program = _build("limit_bench")
+    done = subprocess.run([str(program)], capture_output=True, text=True, timeout=600, check=True)
+    figures = json.loads(done.stdout)
+    for threads, of in figures.items():
+        bench.say(f"  {threads} threads: " + ", ".join(f"{name} {value}" for name, value in of.items()))
+    # What contention costs: processor time a charge, as the threads share the same cores.
+    worst = figures["16"]["hot_ns"] / figures["1"]["hot_ns"]
+    bench.checks.append(Check("one hot client, 16 threads / 1", worst, 4, False, 2, "×"))
+    return figures
 
 
 def pipeline(bench: Bench) -> dict:
     """Consumer, memory, snapshot, archive and clean-up, each on one core."""
-    program = _build()
+    program = _build("pipeline_bench")
     small, large = (1_000_000, 1_000_000) if bench.quick else (1_000_000, 10_000_000)
     consumer = _measure(bench, program, "consumer", large)
     memory = _measure(bench, program, "memory", large)
@@ -126,4 +139,4 @@ def latency(bench: Bench) -> dict:
     return {"rate": rate, "p50_ms": p50, "p99_ms": p99}
 
 
-PARTS = {"pipeline": (pipeline, True), "latency": (latency, True)}
+PARTS = {"limiter": (limiter, True), "pipeline": (pipeline, True), "latency": (latency, True)}

@@ -86,7 +86,7 @@ int run_kv_get(const cli::CommandLine& line) {
   return 0;
 }
 
-int run_demo(ServeOptions options) {
+int run_demo(ServeOptions options, const std::string& countries_file) {
   block_signals();
   const os::RealClock clock;
   os::RealClock upstream_clock;
@@ -95,8 +95,8 @@ int run_demo(ServeOptions options) {
     complain("the demo's upstream cannot be started");
     return 1;
   }
-  options.config_text = demo_configuration(upstream.value()->port());
-  print(demo_guide(options.data_dir));
+  options.config_text = demo_configuration(upstream.value()->port(), countries_file);
+  print(demo_guide(options.data_dir, !countries_file.empty()));
   std::fflush(stdout);
   return Node{std::move(options)}.run();
 }
@@ -114,7 +114,7 @@ int run_command(const cli::CommandLine& line) {
       options.environment = founding_environment();
       return Node{std::move(options)}.run();
     case cli::Command::demo:
-      return run_demo(std::move(options));
+      return run_demo(std::move(options), line.countries_file);
     case cli::Command::status:
       return run_status(line);
     case cli::Command::sql:

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -146,9 +147,34 @@ DemoUpstream::~DemoUpstream() {
   thread_.join();
 }
 
-std::string demo_configuration(uint16_t upstream_port) {
-  return fmt::format(R"([listen]
-traffic = ["127.0.0.1:8787"]
+std::string demo_configuration(uint16_t upstream_port, const std::string& countries_file) {
+  const std::string listener =
+      countries_file.empty()
+          ? R"("127.0.0.1:8787")"
+          : R"({address = "127.0.0.1:8787", client_address = "x-forwarded-for", )"
+            R"(trusted_proxies = ["127.0.0.1"]})";
+  const std::string countries =
+      countries_file.empty() ? std::string{}
+                             : fmt::format(R"([geo]
+database = "{}"
+
+[[geo_rules]]
+id = "europe"
+action = "allow"
+continents = ["EU"]
+paths = ["/kv/europe/*"]
+
+[[geo_rules]]
+id = "not-europe"
+action = "block"
+countries = ["*"]
+paths = ["/kv/europe/*"]
+priority = 1
+
+)",
+                                           std::filesystem::absolute(countries_file).string());
+  return countries + fmt::format(R"([listen]
+traffic = [{1}]
 admin = "127.0.0.1:8788"
 
 [smoke]
@@ -170,17 +196,20 @@ id = "moved"
 pattern = "/old/*"
 redirect = {{ status = 301, location = "/kv$path" }}
 )",
-                     upstream_port);
+                                 upstream_port, listener);
 }
 
-std::string demo_guide(const std::string& data_dir) {
+std::string demo_guide(const std::string& data_dir, bool knows_countries) {
+  constexpr std::string_view kCountries =
+      "  curl -i -H 'X-Forwarded-For: 133.11.0.1' http://127.0.0.1:8787/kv/europe/a  # Japan: 403\n"
+      "  curl -i -H 'X-Forwarded-For: 193.0.6.139' http://127.0.0.1:8787/kv/europe/a  # passes\n";
   return fmt::format(R"(
 Weir is running, with a built-in upstream behind it. Try, in another terminal:
 
   curl -i http://127.0.0.1:8787/kv/hello          # through the gateway
   curl -i http://127.0.0.1:8787/kv/status/503     # an error of the upstream
   curl -i http://127.0.0.1:8787/nothing           # no route
-
+{1}
   weir smoke --data {0}                           # proves every step of the flow
   weir tail --data {0}                            # what happens, as it happens
   weir sql --data {0} "SELECT path, hour_bucket, requests, errors FROM path_stats_hourly"
@@ -192,7 +221,7 @@ Weir is running, with a built-in upstream behind it. Try, in another terminal:
 Ctrl-C ends it.
 
 )",
-                     data_dir);
+                     data_dir, knows_countries ? kCountries : "");
 }
 
 }  // namespace weir::app

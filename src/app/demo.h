@@ -37,9 +37,10 @@ class DemoUpstream {
   std::thread thread_;
 };
 
-// A weir.toml with demo routes to that upstream.
-std::string demo_configuration(uint16_t upstream_port);
+// A weir.toml with demo routes to that upstream. `countries_file`: a database of countries, which
+// adds a rule; clients may then say where they come from with X-Forwarded-For. Empty: none.
+std::string demo_configuration(uint16_t upstream_port, const std::string& countries_file);
 // What to try, for the terminal.
-std::string demo_guide(const std::string& data_dir);
+std::string demo_guide(const std::string& data_dir, bool knows_countries);
 
 }  // namespace weir::app

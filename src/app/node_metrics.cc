@@ -79,6 +79,9 @@ void Node::declare_loop_metrics() {
   of_loops("weir_rate_limit_unchecked_total",
            "Requests admitted because the limiter had no place left to count them in.",
            Kind::counter, [](const LoopCounts& c) { return c.gateway.rate_limit_unchecked; });
+  of_loops("weir_rate_limit_full_total",
+           "Requests refused because of that, with limits.rate_limit_when_full = \"refuse\".",
+           Kind::counter, [](const LoopCounts& c) { return c.gateway.rate_limit_full; });
 }
 
 void Node::declare_stall_metrics() {

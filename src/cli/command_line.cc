@@ -282,6 +282,9 @@ void add_commands(CLI::App& app, CommandLine& line) {
   select(serve, line, Command::serve);
 
   CLI::App& demo = *app.add_subcommand("demo", "Run with a built-in upstream and demo routes");
+  demo.add_option("--countries", line.countries_file,
+                  "An .mmdb file that knows countries: adds a route for Europe only")
+      ->check(CLI::ExistingFile);
   add_data(demo, line);
   select(demo, line, Command::demo);
 

@@ -49,6 +49,7 @@ enum class Command {
 struct CommandLine {
   Command command = Command::serve;
   std::string config_file;                   // serve, config; empty: none given.
+  std::string countries_file;  // Of demo; empty: none.
   std::string config_file_after;             // config diff
   std::string data_dir = "./data";           // Every command that looks at a node.
   std::string statement;                     // sql

@@ -88,9 +88,11 @@ TEST(Sha256Test, MatchesThePublishedVectors) {
   pieces.update("");
   pieces.update("bc");
   EXPECT_EQ(pieces.finish(), sha256("abc"));
-  EXPECT_EQ(hex_encode(as_text(hmac_sha256(std::string(20, '\x0b'), "Hi There"))),
+  const HmacSha256 hmac{std::string(20, '\x0b')};
+  static_cast<void>(hmac("another"));
+  EXPECT_EQ(hex_encode(as_text(hmac("Hi There"))),
             "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
-  EXPECT_EQ(hex_encode(as_text(hmac_sha256("Jefe", "what do ya want for nothing?"))),
+  EXPECT_EQ(hex_encode(as_text(HmacSha256{"Jefe"}("what do ya want for nothing?"))),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
   EXPECT_TRUE(equal_in_constant_time("ab", "ab"));
   EXPECT_FALSE(equal_in_constant_time("ab", "ac") || equal_in_constant_time("ab", "abc"));

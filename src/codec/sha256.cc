@@ -1,8 +1,12 @@
 #include "codec/sha256.h"
 
+#include <array>
+#include <string>
+
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 
 #include "base/assert.h"
 
@@ -34,11 +38,31 @@ Digest sha256(std::string_view bytes) {
   return digest;
 }
 
-Digest hmac_sha256(std::string_view key, std::string_view bytes) {
+HmacSha256::HmacSha256(std::string_view key) {
+  EVP_MAC* const mac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+  WEIR_ASSERT(mac != nullptr);
+  EVP_MAC_CTX* const context = EVP_MAC_CTX_new(mac);
+  EVP_MAC_free(mac);  // The context keeps it.
+  WEIR_ASSERT(context != nullptr);
+  prepared_ = {context,
+               [](const EVP_MAC_CTX* last) { EVP_MAC_CTX_free(const_cast<EVP_MAC_CTX*>(last)); }};
+  std::string digest = "SHA256";
+  const std::array<OSSL_PARAM, 2> parameters{
+      {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), digest.size()),
+       OSSL_PARAM_construct_end()}};
+  WEIR_ASSERT(EVP_MAC_init(context, reinterpret_cast<const unsigned char*>(key.data()), key.size(),
+                           parameters.data()) == 1);
+}
+
+Digest HmacSha256::operator()(std::string_view bytes) const {
   Digest digest{};
-  const auto* const data = reinterpret_cast<const unsigned char*>(bytes.data());
-  WEIR_ASSERT(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), data, bytes.size(),
-                   digest.data(), nullptr) != nullptr);
+  size_t written = 0;
+  EVP_MAC_CTX* const context = EVP_MAC_CTX_dup(prepared_.get());
+  WEIR_ASSERT(context != nullptr);
+  WEIR_ASSERT(EVP_MAC_update(context, reinterpret_cast<const unsigned char*>(bytes.data()),
+                             bytes.size()) == 1);
+  WEIR_ASSERT(EVP_MAC_final(context, digest.data(), &written, digest.size()) == 1);
+  EVP_MAC_CTX_free(context);
   return digest;
 }
 

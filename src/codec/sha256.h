@@ -7,6 +7,7 @@
 #include <memory>
 #include <string_view>
 
+struct evp_mac_ctx_st;
 struct evp_md_ctx_st;
 
 namespace weir::codec {
@@ -29,7 +30,18 @@ class Sha256 {
 };
 
 Digest sha256(std::string_view bytes);
-Digest hmac_sha256(std::string_view key, std::string_view bytes);
+
+// HMAC-SHA-256 (RFC 2104) with a key, of 1 byte or more, that is prepared once: finding the
+// algorithm and hashing the key cost more than hashing an address.
+// Threading: any thread.
+class HmacSha256 {
+ public:
+  explicit HmacSha256(std::string_view key);
+  Digest operator()(std::string_view bytes) const;
+
+ private:
+  std::shared_ptr<const evp_mac_ctx_st> prepared_;
+};
 
 // Compares in a time that does not depend on where they differ.
 bool equal_in_constant_time(std::string_view a, std::string_view b);

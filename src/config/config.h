@@ -155,6 +155,9 @@ struct Server {
   bool operator==(const Server&) const = default;
 };
 
+// What becomes of requests that the limiter has no place to count in.
+enum class WhenFull : uint8_t { admit, refuse };
+
 struct Limits {
   uint32_t connections_max = 65536;  // Client connections of the node.
   uint32_t header_bytes_max = 16 * 1024;
@@ -170,6 +173,7 @@ struct Limits {
   milliseconds upstream_idle_timeout{55000};
   uint32_t retry_budget_percent = 20;
   uint32_t rate_limit_clients_max = 1'000'000;  // Of the node; beyond, strangers share limits.
+  WhenFull rate_limit_when_full = WhenFull::admit;
   // How often what they count is saved, for the next start; 0: it is not.
   milliseconds rate_limit_save_interval{1000};
   bool operator==(const Limits&) const = default;

@@ -80,6 +80,8 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   limit::Verdict charge_throttle(std::string_view id, const limit::Limit& limit, limit::Room& room);
   void refuse_throttled(const limit::Limit& limit, const limit::Room& room,
                         const ThrottleText& text, std::string_view reason);
+  // The limiter cannot count this one. False: it is refused.
+  bool pass_uncounted();
   // Of check_ip_rules().
   limit::Verdict charge_ip_rule(const access::Match& match, limit::Room& room);
   void count_dry_run(const access::Decider& decider);

@@ -109,12 +109,12 @@ void Exchange::refuse_region(const access::GeoDecider& decider) {
   respond_fields(rule.response.status, {fields.data(), count}, body);
 }
 
-// Fails open, as the rate limit does. Who is admitted is told nothing.
+// Who is admitted is told nothing.
 bool Exchange::admit_region(const access::GeoDecider& decider) {
   const config::GeoRule& rule = active_->snapshot->config.geo_rules[decider.rule];
   limit::Room room;
   const limit::Verdict verdict = charge_geo_rule(decider, room);
-  if (verdict.answer == limit::Answer::no_room) ++gateway_.counts_.rate_limit_unchecked;
+  if (verdict.answer == limit::Answer::no_room && !pass_uncounted()) return false;
   if (verdict.answer != limit::Answer::refused) {
     geo_action_ = traffic::GeoAction::allowed;
     return true;

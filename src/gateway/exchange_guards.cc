@@ -93,21 +93,28 @@ void Exchange::refuse_blocked(const access::Match& match) {
   respond_json(403, body);
 }
 
-// Fails open, as the rate limit does. Who is admitted is told nothing: the fields of a response are
-// those of its route's limit.
+bool Exchange::pass_uncounted() {
+  if (active_->snapshot->config.limits.rate_limit_when_full == config::WhenFull::admit) {
+    ++gateway_.counts_.rate_limit_unchecked;
+    return true;
+  }
+  ++gateway_.counts_.rate_limit_full;
+  refuse(kLimiterFull);
+  return false;
+}
+
+// Who is admitted is told nothing: the fields of a response are those of its route's limit.
 bool Exchange::admit_throttled(const access::Match& match) {
   const config::IpRule& rule = active_->snapshot->config.ip_rules[match.rule];
   limit::Room room;
   const limit::Verdict verdict = charge_ip_rule(match, room);
-  if (verdict.answer == limit::Answer::no_room) ++gateway_.counts_.rate_limit_unchecked;
-  if (verdict.answer != limit::Answer::refused) return true;
+  if (verdict.answer == limit::Answer::no_room) return pass_uncounted();
+  if (verdict.answer == limit::Answer::admitted) return true;
   ++gateway_.counts_.ip_rule_denied[static_cast<size_t>(IpAction::throttle)];
   refuse_throttled(limit_of(rule), room, kIpThrottle, rule.reason);
   return false;
 }
 
-// Fails open: where the limiter has no place left to count in, the request goes on, counted.
-//
 // One request finds room in all limits of its route, or charges none of them. A limit that is not
 // enforced is charged by itself: what it would refuse must not depend on the others, nor they on
 // it.
@@ -137,8 +144,8 @@ bool Exchange::limit_rate(const http::RequestHead& head) {
   if (count == 0) return true;
   const limit::Verdict verdict =
       limiter.admit({charges.data(), count}, arrived_, {rooms.data(), count});
-  rate_checked_ = verdict.answer != limit::Answer::no_room;
-  if (!rate_checked_) ++gateway_.counts_.rate_limit_unchecked;
+  if (verdict.answer == limit::Answer::no_room) return pass_uncounted();
+  rate_checked_ = true;
   rate_refused_ = verdict.answer == limit::Answer::refused;
   // Told of: who refused, else who has least room.
   size_t told = verdict.refused_by;

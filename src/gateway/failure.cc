@@ -16,6 +16,7 @@ std::string_view message_of(std::string_view code) {
       {"body_too_large", "The request body is larger than this route allows."},
       {"no_upstream", "No upstream of this route can be reached now."},
       {"upstream_busy", "All connections to the upstream are in use."},
+      {"limiter_full", "Requests can be counted for no more clients."},
       {"too_many_tunnels", "The limit of open tunnels is reached."},
       {"total_timeout", "The exchange took longer than this route allows."},
       {"upstream_refused", "The upstream refused the connection."},

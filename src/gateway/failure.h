@@ -23,6 +23,7 @@ inline constexpr Failure kBodyTooLarge{413, "body_too_large", "Content Too Large
 inline constexpr Failure kNoUpstream{503, "no_upstream", "Service Unavailable"};
 inline constexpr Failure kUpstreamBusy{503, "upstream_busy", "Service Unavailable"};
 inline constexpr Failure kTooManyTunnels{503, "too_many_tunnels", "Service Unavailable"};
+inline constexpr Failure kLimiterFull{503, "limiter_full", "Service Unavailable"};
 inline constexpr Failure kTotalTimeout{504, "total_timeout", "Gateway Timeout"};
 
 Failure failure_of(http::Malformed kind);          // `code` is the kind's name; incomplete: 408.

@@ -54,9 +54,11 @@ struct GatewayCounts {
   std::array<uint64_t, 6> responses_by_class{};  // By status / 100.
   uint64_t retries = 0;
   uint64_t upstream_failures = 0;
-  uint64_t rate_limited = 0;                 // Refused by a route's limit.
-  uint64_t rate_limit_dry_runs = 0;          // Would have been, were the limit enforced.
-  uint64_t rate_limit_unchecked = 0;         // Admitted because the limiter had no room to count.
+  uint64_t rate_limited = 0;         // Refused by a route's limit.
+  uint64_t rate_limit_dry_runs = 0;  // Would have been, were the limit enforced.
+  // The limiter had no room to count: admitted or refused, as limits.rate_limit_when_full says.
+  uint64_t rate_limit_unchecked = 0;
+  uint64_t rate_limit_full = 0;
   std::array<uint64_t, 3> ip_rule_denied{};  // By config::IpAction: block and throttle.
   uint64_t bans_started = 0;                 // Those of rules that are not enforced included.
   uint64_t ban_denied = 0;                   // Requests.

@@ -112,10 +112,8 @@ TEST_P(GatewayRateLimitTest, AReloadKeepsWhatWasCountedAndTakesTheNewLimit) {
   refused();
 }
 
-// Goal: without a place to count in, requests pass, and are counted as unchecked. Method: fill the
-// client's stripe, shared entries too, with strangers.
-TEST_P(GatewayRateLimitTest, WhatCannotBeCountedPassesAndIsCountedAsUnchecked) {
-  rig.publish_with("rate_limit = {limit = 1}");
+// The client's stripe, shared entries too, is full of strangers.
+void fill_stripe_of_client(StageRig& rig) {
   limit::Limiter& limiter = rig.shared.limiter;
   const std::array<uint8_t, 16> client{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7};
   limit::Charge stranger{limiter.address_key("route/kv/60s/client/64", client, 64),
@@ -126,10 +124,30 @@ TEST_P(GatewayRateLimitTest, WhatCannotBeCountedPassesAndIsCountedAsUnchecked) {
     stranger.key.member += 0x9e3779b97f4a7c15U;
     limiter.admit({&stranger, 1}, rig.clock.monotonic(), {&room, 1});
   }
+}
+
+TEST_P(GatewayRateLimitTest, WhatCannotBeCountedPassesAndIsCountedAsUnchecked) {
+  rig.publish_with("rate_limit = {limit = 1}");
+  fill_stripe_of_client(rig);
   for (uint64_t nth = 1; nth <= 3; ++nth) {
     EXPECT_EQ(proxied().head().field("RateLimit"), "(none)");
     EXPECT_EQ(rig.gateway.counts().rate_limit_unchecked, nth);
   }
+  EXPECT_EQ(rig.gateway.counts().rate_limited, 0U);
+}
+
+TEST_P(GatewayRateLimitTest, WhatCannotBeCountedIsRefusedWhereTheConfigurationSaysSo) {
+  rig.publish(
+      "[limits]\nrate_limit_when_full = \"refuse\"\n[[routes]]\nid = \"kv\"\n"
+      "pattern = \"/kv/*\"\nupstreams = [\"{upstream}\"]\nrate_limit = {limit = 1}\n");
+  fill_stripe_of_client(rig);
+  const MuxStream& stream = rig.connection.open(kGet);
+  EXPECT_EQ(stream.end(), End::complete);
+  EXPECT_EQ(stream.head().status, 503);
+  EXPECT_NE(stream.body().find("limiter_full"), std::string::npos);
+  EXPECT_EQ(rig.event(stream).outcome, Outcome::refused);
+  EXPECT_EQ(rig.gateway.counts().rate_limit_full, 1U);
+  EXPECT_EQ(rig.gateway.counts().rate_limit_unchecked, 0U);
   EXPECT_EQ(rig.gateway.counts().rate_limited, 0U);
 }
 

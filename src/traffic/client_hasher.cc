@@ -2,7 +2,6 @@
 
 #include <array>
 
-#include "codec/sha256.h"
 #include "os/random.h"
 
 namespace weir::traffic {
@@ -44,7 +43,7 @@ base::Result<ClientHasher> ClientHasher::open(os::Files& files, const std::strin
 }
 
 uint64_t ClientHasher::hash(std::string_view address) const {
-  const codec::Digest digest = codec::hmac_sha256(key_, address);
+  const codec::Digest digest = hmac_(address);
   uint64_t value = 0;
   for (size_t i = 0; i < sizeof value; ++i)
     value = value << 8U | digest[i];

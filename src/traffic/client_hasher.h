@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "codec/sha256.h"
 #include "os/files.h"
 
 namespace weir::traffic {
@@ -19,14 +20,14 @@ class ClientHasher {
   // because a new key would make every client a new one; else those of os/files.h.
   static base::Result<ClientHasher> open(os::Files& files, const std::string& directory);
 
-  explicit ClientHasher(std::string key) : key_(std::move(key)) {}
+  explicit ClientHasher(std::string_view key) : hmac_(key) {}
 
   // First 8 bytes of HMAC-SHA-256(key, address), big-endian. `address` in one canonical spelling:
   // equal text, equal client. About 1 µs: once per connection, not per request.
   uint64_t hash(std::string_view address) const;
 
  private:
-  std::string key_;
+  codec::HmacSha256 hmac_;
 };
 
 }  // namespace weir::traffic

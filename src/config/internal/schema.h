@@ -51,6 +51,8 @@ inline constexpr std::array<Choice<LogFormat>, 2> kLogFormats{
 inline constexpr std::array<Choice<AccessLogFormat>, 2> kAccessLogFormats{
     {{"json", AccessLogFormat::json}, {"combined", AccessLogFormat::combined}}};
 
+inline constexpr std::array<Choice<WhenFull>, 2> kWhenFull{
+    {{"admit", WhenFull::admit}, {"refuse", WhenFull::refuse}}};
 inline constexpr std::array<Choice<LimitPer>, 3> kLimitPers{
     {{"client", LimitPer::client}, {"route", LimitPer::route}, {"header", LimitPer::header}}};
 
@@ -111,6 +113,7 @@ void describe_limits(V& v, L& l) {
   v.integer("rate_limit_clients_max", l.rate_limit_clients_max, Range{1000, 100'000'000});
   v.duration("rate_limit_save_interval", l.rate_limit_save_interval, Range{0, kHour});
   v.restart(false);
+  v.choice("rate_limit_when_full", l.rate_limit_when_full, kWhenFull);
 }
 
 template <typename V, typename J>
