@@ -6,8 +6,8 @@
 // A visitor V has: boolean, text, secret_url (a text that nobody is shown), texts, integer, real,
 // size, duration, time, choice, pairs (a table of name = value), multi_pairs (name = value or array
 // of values), table, and for the irregular ones: listeners, upstreams, path_templates, rate_limits,
-// maybe (a key that may be absent), host, present, ip_rules, ban_rules, geo_rules, path_rules, routes,
-// vars. restart(true) says that the keys that follow need a restart.
+// maybe (a key that may be absent), host, present, ip_rules, ban_rules, geo_rules, path_rules,
+// routes, vars. restart(true) says that the keys that follow need a restart.
 
 #include <array>
 #include <chrono>
