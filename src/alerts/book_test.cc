@@ -1,6 +1,14 @@
 #include "alerts/book.h"
 
+#include <array>
+#include <set>
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "base/testing/format_page.h"
 
 namespace weir::alerts {
 namespace {
@@ -259,6 +267,50 @@ TEST(BookTest, AnotherProcessTakesUpWhatTheImageHolds) {
   EXPECT_EQ(second.tell(), Words{"reminder a"});
   second.book.observe_peak(900, base::unix_ms(first.clock.wall() + hours{1}));
   EXPECT_EQ(second.book.settled_peak(), 700U);
+}
+
+TEST(BookTest, ImagesOfTheFirstVersionStayReadable) {
+  Desk desk;
+  ASSERT_TRUE(
+      desk.book
+          .restore(
+              R"({"version":1,"alerts":[{"id":"alarm-disk","key":"alarm-disk","severity":"critical",)"
+              R"("source":"alarms","title":"Alarm disk","message":"full","value":1.5,)"
+              R"("timestamp":1760486400000,"link":"/dashboard","raised":true,)"
+              R"("since":1760486400000,"over":null,"worst":"critical","told":true,)"
+              R"("owesEnd":false,"toldSeverity":"critical","lastTold":1760486400000,)"
+              R"("reminders":3}],"peak":{"settled":700,"next":900,"nextSince":1760486400000}})",
+              Moment::of(desk.clock))
+          .ok());
+  const BookEntry& entry = desk.book.entries().at("alarm-disk");
+  EXPECT_EQ(entry.alert.source, Source::alarms);
+  EXPECT_EQ(entry.alert.value, 1.5);
+  EXPECT_EQ(entry.told_ms, 1'760'486'400'000);
+  EXPECT_EQ(entry.reminders, 3U);
+  EXPECT_TRUE(entry.told);
+  EXPECT_EQ(desk.book.settled_peak(), 700U);
+}
+
+TEST(BookTest, AnImageHasTheMembersOfItsPage) {
+  const base::testing::FormatPage page{"docs/formats/alerts.md"};
+  const auto on_page = [&](const char* section) {
+    std::set<std::string> names;
+    for (const auto& row : page.rows(section))
+      names.insert(row[0]);
+    return names;
+  };
+  const auto members = [](const nlohmann::json& object) {
+    std::set<std::string> names;
+    for (const auto& [name, value] : object.items())
+      names.insert("`" + name + "`");
+    return names;
+  };
+  Desk desk;
+  desk.minute({alert("a")});
+  const auto image = nlohmann::json::parse(desk.book.image());
+  EXPECT_EQ(members(image), on_page("The image"));
+  EXPECT_EQ(members(image["alerts"][0]), on_page("An alert"));
+  EXPECT_EQ(members(image["peak"]), on_page("The peak"));
 }
 
 TEST(BookTest, AStampFromTheFutureCountsAsThisMoment) {

@@ -285,8 +285,10 @@ bool print_status(const std::string& json, std::string& out) {
   }
   if (upstreams.rows() > 0) out += "\n" + upstreams.text();
   cli::Table alerts{{"alert", "severity", "what"}};
-  for (const auto& alert : report["alerts"])
+  for (const auto& alert : report["alerts"]) {
+    if (text(alert["id"]).starts_with("alarm-")) continue;  // They have a table of their own.
     alerts.add({text(alert["id"]), text(alert["severity"]), text(alert["message"])});
+  }
   if (alerts.rows() > 0) out += "\n" + alerts.text();
   cli::Table alarms{{"alarm", "what"}};
   for (const auto& alarm : report["alarms"])

@@ -5,15 +5,38 @@ and a restart within the cooldown; no private address is reached unless allowed;
 printed holds the webhook's secret.
 """
 
+import contextlib
 import json
+import os
 import re
 import signal
+import socket
+import ssl
 import threading
 import unittest
 
 from harness import Client, Upstream, Weir, WeirTest, wait_for
 
 SECRET = "/hook/token-0123456789"
+# A key and the certificate that it signed for itself: for localhost, and trusted by nobody.
+SELF_SIGNED = """
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgpsj1EDbce0vnksr0
+KMPomvc/7oFw7xZ3qhm7DyEMqZehRANCAASnQMM+ITQXVnm/VthbNOj7fFLpAgHg
+p8i+UGtWXp99Rx41yuy4tCMZYMtPPueoE71RLfNyUmVLSewzAFBdozq7
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUF8x0WaRmKDztytCpJuGbUx2c+yIwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNjIxMTk1MVoYDzIxMjYxMTAy
+MjExOTUxWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASnQMM+ITQXVnm/VthbNOj7fFLpAgHgp8i+UGtWXp99Rx41yuy4tCMZ
+YMtPPueoE71RLfNyUmVLSewzAFBdozq7o28wbTAdBgNVHQ4EFgQUWDBv8pDUiFuI
+doKRf+5KbA8kPiowHwYDVR0jBBgwFoAUWDBv8pDUiFuIdoKRf+5KbA8kPiowDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSAAwRQIgNrfbq5yXhFJ7o6ZkpKmOqTTU3N6g6RWS/yqjiteQHXUCIQDV
+H3RgWlPxzCMnT9oqsF+xeTwmT9l2PVJRyROJscdFQQ==
+-----END CERTIFICATE-----
+"""
 CONFIG = """
 [stats]
 traffic_threshold = 5
@@ -220,6 +243,38 @@ class Alerts(unittest.TestCase):
         self.run_job()
         self.assertEqual(self.ids(), ["traffic-threshold"] * 2)
         self.assertNotEqual(self.listed()["alerts"][0]["notified"], None)
+
+    def test_a_certificate_that_nobody_trusts_ends_it_before_anything_is_sent(self):
+        self.serve()
+        pem = os.path.join(self.weir.dir, "self-signed.pem")
+        with open(pem, "w", encoding="ascii") as file:
+            file.write(SELF_SIGNED)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        seen = []
+
+        def serve_tls(listener):
+            with contextlib.suppress(OSError):  # Which the end of the listener is, too.
+                while True:
+                    sock, _ = listener.accept()
+                    try:
+                        with context.wrap_socket(sock, server_side=True) as wrapped:
+                            seen.append(wrapped.recv(65536))
+                    except OSError:
+                        seen.append(b"")
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            threading.Thread(target=serve_tls, args=(listener,), daemon=True).start()
+            url = f"https://localhost:{listener.getsockname()[1]}"
+            self.weir.write(self.config().replace(self.receiver.url, url))
+            self.weir.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "version 2 is in force" in self.weir.output(), "the reload")
+            code, _, err = self.command("alerts", "test")
+            listener.shutdown(socket.SHUT_RDWR)
+        self.assertEqual(code, 1)
+        self.assertRegex(err, rf"not delivered to {url}/\*\*\*: .*certificate")
+        self.assertEqual(b"".join(seen), b"")
+        self.assertTrue(seen)
 
     def test_the_end_of_the_process_does_not_wait_for_a_webhook(self):
         self.receiver.status = None
