@@ -5,7 +5,6 @@
 #include <cstring>
 #include <vector>
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -13,12 +12,14 @@
 #include "base/assert.h"
 #include "config/ip.h"
 #include "webhook/address.h"
+#include "webhook/internal/curl.h"
 #include "webhook/payload.h"
 
 namespace weir::webhook {
 namespace {
 
 using alerts::Sent;
+using internal::Curl;
 using std::chrono::milliseconds;
 
 constexpr int kLook = 100;  // Milliseconds between two looks at `cancelled`.
@@ -118,51 +119,48 @@ struct Sender::Try {
     if (code == CURLE_OPERATION_TIMEDOUT) {
       return fmt::format("no answer within {} ms", webhook.timeout.count());
     }
-    const char* const said = message[0] != '\0' ? message.data() : curl_easy_strerror(code);
-    return plain(said, 200);
+    return plain(message.data(), 200);
   }
 };
 
-// What libcurl calls us with.
+// What is borrowed of libcurl, and what it calls us with.
 class Sender::Handles {
  public:
-  Handles() : initialised_(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
-    WEIR_ASSERT(initialised_);  // Memory alone can lack.
-    multi_ = curl_multi_init();
-    easy_ = curl_easy_init();
-    headers_ = curl_slist_append(headers_, "Content-Type: application/json; charset=utf-8");
-    headers_ = curl_slist_append(headers_, "Expect:");
-    WEIR_ASSERT(multi_ != nullptr && easy_ != nullptr && headers_ != nullptr);
+  explicit Handles(const Curl& curl) : curl_(curl) {
+    multi_ = curl_.multi_init();
+    easy_ = curl_.easy_init();
+    headers_ = curl_.slist_append(headers_, "Content-Type: application/json; charset=utf-8");
+    headers_ = curl_.slist_append(headers_, "Expect:");
+    WEIR_ASSERT(multi_ != nullptr && easy_ != nullptr && headers_ != nullptr);  // Out of memory.
   }
   ~Handles() {
-    curl_easy_cleanup(easy_);
-    curl_multi_cleanup(multi_);
-    curl_slist_free_all(headers_);
-    curl_global_cleanup();
+    curl_.easy_cleanup(easy_);
+    curl_.multi_cleanup(multi_);
+    curl_.slist_free_all(headers_);
   }
   Handles(const Handles&) = delete;
   Handles& operator=(const Handles&) = delete;
 
+  const Curl& curl() const { return curl_; }
+  CURL* easy() const { return easy_; }
   CURLM* multi() const { return multi_; }
 
   // Sets everything anew, for nothing of one message may be left for the next.
-  CURL* prepare(Try& attempt) {
-    curl_easy_reset(easy_);
+  void prepare(Try& attempt) {
+    curl_.easy_reset(easy_);
     set(CURLOPT_URL, attempt.webhook.url.c_str());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_PROXY, "");  // Not the environment's either.
     set(CURLOPT_NOPROXY, "*");
     set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    set(CURLOPT_HTTP_VERSION,
-        static_cast<long>(CURL_HTTP_VERSION_1_1));  // NOLINT(google-runtime-int)
+    set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     set(CURLOPT_SSL_VERIFYPEER, 1L);
     set(CURLOPT_SSL_VERIFYHOST, 2L);
     set(CURLOPT_FRESH_CONNECT, 1L);  // Each connection is looked at.
     set(CURLOPT_FORBID_REUSE, 1L);
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_QUICK_EXIT, 1L);  // Else the end of a look-up would be waited for.
-    // NOLINTNEXTLINE(google-runtime-int): libcurl's type.
     const auto timeout_ms = static_cast<long>(attempt.webhook.timeout.count());
     set(CURLOPT_TIMEOUT_MS, timeout_ms);
     set(CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
@@ -175,13 +173,12 @@ class Sender::Handles {
     set(CURLOPT_WRITEDATA, &attempt);
     set(CURLOPT_OPENSOCKETFUNCTION, &Handles::open_socket);
     set(CURLOPT_OPENSOCKETDATA, &attempt);
-    return easy_;
   }
 
  private:
   template <typename Value>
   void set(CURLoption option, Value value) {
-    WEIR_ASSERT(curl_easy_setopt(easy_, option, value) == CURLE_OK);
+    WEIR_ASSERT(curl_.easy_setopt(easy_, option, value) == CURLE_OK);
   }
 
   // Less than what it was given ends the transfer: enough was read.
@@ -205,36 +202,41 @@ class Sender::Handles {
     return ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
   }
 
-  const bool initialised_;
+  const Curl curl_;
   CURLM* multi_ = nullptr;
   CURL* easy_ = nullptr;
   curl_slist* headers_ = nullptr;
 };
 
-Sender::Sender(SenderOptions options)
-    : options_(std::move(options)), handles_(std::make_unique<Handles>()) {}
+Sender::Sender(SenderOptions options) : options_(std::move(options)) {}
 Sender::~Sender() = default;
 
 void Sender::run(Try& attempt, const std::atomic<bool>& cancelled) {
-  CURL* const easy = handles_->prepare(attempt);
+  const Curl& curl = handles_->curl();
+  CURL* const easy = handles_->easy();
   CURLM* const multi = handles_->multi();
-  WEIR_ASSERT(curl_multi_add_handle(multi, easy) == CURLM_OK);
+  handles_->prepare(attempt);
+  WEIR_ASSERT(curl.multi_add_handle(multi, easy) == CURLM_OK);
   attempt.code = CURLE_ABORTED_BY_CALLBACK;
   while (!cancelled) {
     int running = 0;
-    if (curl_multi_perform(multi, &running) != CURLM_OK) break;
+    if (curl.multi_perform(multi, &running) != CURLM_OK) break;
     if (running == 0) {
       int left = 0;
-      const CURLMsg* const message = curl_multi_info_read(multi, &left);
+      const CURLMsg* const message = curl.multi_info_read(multi, &left);
       if (message != nullptr) attempt.code = message->data.result;
       break;
     }
-    if (curl_multi_poll(multi, nullptr, 0, kLook, nullptr) != CURLM_OK) break;
+    if (curl.multi_poll(multi, nullptr, 0, kLook, nullptr) != CURLM_OK) break;
   }
-  long status = 0;  // NOLINT(google-runtime-int): libcurl's type.
-  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+  long status = 0;
+  curl.easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
   attempt.status = static_cast<int>(status);
-  curl_multi_remove_handle(multi, easy);
+  if (attempt.message[0] == '\0') {
+    const char* const said = curl.easy_strerror(attempt.code);
+    std::strncpy(attempt.message.data(), said, attempt.message.size() - 1);
+  }
+  curl.multi_remove_handle(multi, easy);
 }
 
 // False: cancelled.
@@ -244,13 +246,18 @@ bool Sender::pause(milliseconds wait, const std::atomic<bool>& cancelled) {
     return !cancelled;
   }
   for (milliseconds waited{0}; waited < wait && !cancelled; waited += milliseconds{kLook})
-    curl_multi_poll(handles_->multi(), nullptr, 0, kLook, nullptr);
+    handles_->curl().multi_poll(handles_->multi(), nullptr, 0, kLook, nullptr);
   return !cancelled;
 }
 
 Delivery Sender::send(const config::Webhook& webhook, const std::string& body,
                       const std::atomic<bool>& cancelled) {
   Delivery delivery;
+  if (handles_ == nullptr) {
+    const std::optional<Curl> curl = internal::load_curl(delivery.text);
+    if (!curl) return delivery;
+    handles_ = std::make_unique<Handles>(*curl);
+  }
   milliseconds wait = kPauseFirst;
   for (;;) {
     Try attempt{.webhook = webhook, .body = body};

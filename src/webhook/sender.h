@@ -34,7 +34,8 @@ struct SenderOptions {
   std::function<void(std::chrono::milliseconds)> pause;
 };
 
-// Ownership: owns its handle.
+// Ownership: owns its handles of libcurl, which is loaded for the first message; where that fails,
+//   nothing is reachable, and the text says why.
 // Threading: one thread at a time.
 // Limits: up to kTriesMax tries; kAnswerBytesMax bytes of an answer are read. A send() blocks for
 // at
@@ -65,7 +66,7 @@ class Sender {
   bool pause(std::chrono::milliseconds wait, const std::atomic<bool>& cancelled);
 
   const SenderOptions options_;
-  std::unique_ptr<Handles> handles_;
+  std::unique_ptr<Handles> handles_;  // None before the first message.
 };
 
 }  // namespace weir::webhook
