@@ -189,9 +189,9 @@ class Alerts(unittest.TestCase):
     def test_a_client_of_many_requests_is_told_by_its_hash(self):
         self.serve("ip_spike = 3")
         self.ask(4)
-        row = json.loads(self.command(  # Which lets the server write what it holds in memory.
-            "sql", "--json", "SELECT client, requests FROM client_daily")[1])[0]
-        self.assertEqual(row["requests"], 4)
+        sql = "SELECT client FROM client_daily WHERE requests = 4"
+        row = wait_for(lambda: json.loads(self.command("sql", "--json", sql)[1]),
+                       "the client's requests are written", 60)[0]
         self.run_job()
         name = f"ip-traffic-spike-{row['client'] % 2**64:016x}"
         self.assertEqual(self.ids(), [name])
