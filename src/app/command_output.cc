@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kAnswerPatience{5000};
 constexpr milliseconds kAnswerLook{10};
+constexpr milliseconds kAnswerPause{50};
 constexpr milliseconds kUnwatched{2000};  // For which nobody needs to see progress.
 
 std::string table_of(const Json& rows, const std::vector<std::string>& columns) {
@@ -127,6 +128,16 @@ std::function<void(uint64_t, uint64_t)> progress_on_terminal(const base::Clock& 
 Json ask(const std::string& data_dir, const Json& question) {
   const auto answer = ask_server(data_dir, json_text(question), kAnswerPatience);
   return answer.ok() ? Json::parse(answer.value(), nullptr, false) : Json();
+}
+
+Json ask_until(const std::string& data_dir, const Json& question, milliseconds patience,
+               const std::function<bool(const Json& answer)>& done) {
+  for (milliseconds waited{0}; waited < patience; waited += kAnswerPause) {
+    Json answer = ask(data_dir, question);
+    if (!answer.is_object() || done(answer)) return answer;
+    std::this_thread::sleep_for(kAnswerPause);
+  }
+  return {};
 }
 
 void flush(const std::string& data_dir) {

@@ -2,6 +2,7 @@
 // What the commands of operators share: reading a node's data directory, asking the server that
 // runs on it, and printing tables for people or JSON for programs.
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -57,6 +58,11 @@ std::function<void(uint64_t done, uint64_t total)> progress_on_terminal(const ba
 
 // What the server of `data_dir` answers; null: none runs there.
 Json ask(const std::string& data_dir, const Json& question);
+// Asks again and again until `done` says so. Null: no server runs there any more, or `patience` has
+// passed.
+Json ask_until(const std::string& data_dir, const Json& question,
+               std::chrono::milliseconds patience,
+               const std::function<bool(const Json& answer)>& done);
 // Lets a running server write what it holds in memory; a stopped one has written it.
 void flush(const std::string& data_dir);
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "app/alert_commands.h"
 #include "app/audit_command.h"
 #include "app/command_output.h"
 #include "app/compact_command.h"
@@ -127,6 +128,10 @@ int run_command(const cli::CommandLine& line) {
       return run_limits_reset(line);
     case cli::Command::limits_bans:
       return run_limits_bans(line);
+    case cli::Command::alerts_list:
+      return run_alerts_list(line);
+    case cli::Command::alerts_test:
+      return run_alerts_test(line);
     case cli::Command::counter:
       return run_counter(line);
     case cli::Command::queues_list:

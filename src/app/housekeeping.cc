@@ -90,6 +90,7 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
       store_(std::move(store)),
       reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
       history_reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
+      alerts_(config, writer, reader_, clock, logger, hooks_.live),
       history_(writer, history_reader_),
       scheduler_(history_, clock, logger) {
   add("archive", "0 2 * * *", [this](jobs::JobContext& context) { return archive(context); });
@@ -109,6 +110,9 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
     if (!hooks_.request_snapshot()) return kConsumerBusy;
     return std::string{"the consumer is asked for it"};
   });
+  add(
+      kAlertsJob, "* * * * *", [this](jobs::JobContext& context) { return alerts_.run(context); },
+      /*routine=*/true);
   apply(config);
 }
 
@@ -123,12 +127,14 @@ std::string_view Housekeeping::cron_of(std::string_view name, std::string_view o
   return found == crons_.end() ? otherwise : std::string_view{found->second};
 }
 
-void Housekeeping::add(std::string_view name, std::string_view schedule, jobs::Job::Work work) {
+void Housekeeping::add(std::string_view name, std::string_view schedule, jobs::Job::Work work,
+                       bool routine) {
   WEIR_ASSERT(std::find(config::kJobNames.begin(), config::kJobNames.end(), name) !=
               config::kJobNames.end());
   scheduler_.add({.name = std::string{name},
                   .schedule = codec::Cron::parse(cron_of(name, schedule)).value(),
                   .enabled = std::find(disabled_.begin(), disabled_.end(), name) == disabled_.end(),
+                  .routine = routine,
                   .work = std::move(work)});
 }
 
@@ -146,6 +152,7 @@ base::Status Housekeeping::write_kv(const std::function<base::Status(kv::Kv&)>& 
 
 // Rules for the cache do not exist, so no path has any.
 void Housekeeping::apply(const config::Config& config) {
+  alerts_.apply(config);
   const auto limited =
       std::count_if(config.routes.begin(), config.routes.end(), [&](const config::Route& route) {
         const auto limits = config::resolve_rate_limits(config, route, nullptr).limits;

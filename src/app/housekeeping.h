@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "app/alert_job.h"
 #include "app/paced_thread.h"
 #include "base/clock.h"
 #include "base/logger.h"
@@ -38,6 +39,7 @@ class Housekeeping {
     std::function<bool()> request_snapshot;
     // None: not known yet.
     std::function<std::optional<pipeline::DashboardInputs::Rates>()> rates;
+    AlertJob::LiveFigures live;
   };
 
   // Errors: those of objects::DirectoryStore::open(); unavailable (out of descriptors).
@@ -56,6 +58,7 @@ class Housekeeping {
   void apply(const config::Config& config);
 
   jobs::Scheduler& scheduler() { return scheduler_; }
+  AlertJob& alerts() { return alerts_; }
   // Why an operator should look at the database's size; empty: no reason.
   std::string disk_alarm() const;
   // Which sums the last audit found to differ; empty: none.
@@ -76,7 +79,8 @@ class Housekeeping {
   std::string_view cron_of(std::string_view name, std::string_view otherwise) const;
   base::Wall kept_until(std::string_view name, std::string_view otherwise) const;
   base::Status write_kv(const std::function<base::Status(kv::Kv&)>& write);
-  void add(std::string_view name, std::string_view schedule, jobs::Job::Work work);
+  void add(std::string_view name, std::string_view schedule, jobs::Job::Work work,
+           bool routine = false);
   base::Status open_reader();
   base::Result<std::string> archive(jobs::JobContext& context);
   base::Result<std::string> clean_up(jobs::JobContext& context);
@@ -99,6 +103,7 @@ class Housekeeping {
   const std::unique_ptr<objects::DirectoryStore> store_;
   sqlite::Database reader_;          // Of the jobs.
   sqlite::Database history_reader_;  // Of the history.
+  AlertJob alerts_;
   jobs::SqliteHistory history_;
   jobs::Scheduler scheduler_;
   mutable base::Mutex mutex_;

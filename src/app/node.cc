@@ -146,7 +146,8 @@ bool Node::open_storage() {
       {.derive =
            [this](const std::atomic<bool>& cancelled) { return recording_->flush(cancelled); },
        .request_snapshot = [this] { return recording_->request_snapshot(); },
-       .rates = [this] { return rates_of(recording_->live_state(0)); }});
+       .rates = [this] { return rates_of(recording_->live_state(0)); },
+       .live = [this] { return recording_->live_state(0); }});
   if (!housekeeping.ok()) {
     return refuse(fmt::format("{}: the object store cannot be opened: {} (errno {})",
                               objects_path(options_.data_dir), housekeeping.error().what.view(),
@@ -429,6 +430,7 @@ void Node::watch_alarms() {
     if (!raised) logger_->log(base::LogLevel::info, "alarm {}: over", alarm.name);
   }
   known_alarms_ = std::move(now);
+  housekeeping_->alerts().note_alarms(known_alarms_);
   watch_alarm_->set(kAlarmLook);
 }
 
@@ -463,6 +465,8 @@ std::vector<Alarm> Node::alarms() const {
   raise(ring_failed, "ring_failed", "a ring's memory failed: its loop counts without detail");
   const std::string disk = housekeeping_->disk_alarm();
   raise(!disk.empty(), "disk", disk);
+  const std::string untold = housekeeping_->alerts().alarm();
+  raise(!untold.empty(), alerts::kWebhookAlarm.data(), untold);
   const jobs::SchedulerReport jobs = housekeeping_->scheduler().report();
   raise(!jobs.alarm.empty(), "jobs_history", jobs.alarm);
   std::string failed;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "admin/admin_server.h"
+#include "alerts/rules.h"
 #include "app/control_socket.h"
 #include "app/data_plane.h"
 #include "app/follow_hub.h"
@@ -46,10 +47,8 @@ struct ServeOptions {
 };
 
 // Something an operator should look at. Raised again with every look until it is over.
-struct Alarm {
-  std::string name;  // "store", "journal_failing", …: the label of weir_alarm.
-  std::string text;
-};
+// Its name, "store", "journal_failing", …, is the label of weir_alarm.
+using Alarm = alerts::NodeAlarm;
 
 // Ownership: owns everything that runs.
 // Threading: the control thread.
@@ -98,6 +97,7 @@ class Node {
   std::string answer_limits(const std::string& ip, bool reset);
   std::optional<std::string> answer_counter(const std::string& operation, Ticket ticket);
   void answer_later(Ticket ticket, std::string text);
+  std::string answer_alerts(bool test);
   std::string answer_jobs(const std::string& command, const std::string& name);
   std::vector<Alarm> alarms() const;
   void watch_alarms();
@@ -110,6 +110,7 @@ class Node {
   void declare_consumer_metrics();
   void declare_audit_metrics();
   void declare_traffic_metrics();
+  void declare_alert_metrics();
 
   const ServeOptions options_;
   os::RealClock clock_;

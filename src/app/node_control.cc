@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "app/alert_commands.h"
 #include "app/counter_command.h"
 #include "app/kv_commands.h"
 #include "app/limit_commands.h"
@@ -56,6 +57,7 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
   if (command == "limits") return answer_limits(text("ip"), parsed.value("reset", false));
   if (command == "bans") return answer_bans();
   if (command == "counter") return answer_counter(text("operation"), ticket);
+  if (command == "alerts" || command == "alerts.test") return answer_alerts(command != "alerts");
   return answer_jobs(command, text("name"));
 }
 
@@ -157,6 +159,18 @@ void Node::answer_later(Ticket ticket, std::string text) {
   static_cast<void>(loop_->post([this, ticket, text = std::move(text)]() mutable {
     control_socket_->answer(ticket, std::move(text));
   }));
+}
+
+// Messages are sent by the job alone, so a test is a run of it. One that could not be asked for,
+// because the job runs, is asked for again by whoever waits for its end.
+std::string Node::answer_alerts(bool test) {
+  AlertJob& job = housekeeping_->alerts();
+  const uint64_t number = test ? job.request_test() : 0;
+  const AlertsView view = job.view();
+  if (view.test.done < view.test.asked) {
+    static_cast<void>(housekeeping_->scheduler().request_run(kAlertsJob));
+  }
+  return test ? fmt::format(R"({{"test":{}}})", number) : alerts_json(view);
 }
 
 std::string Node::answer_jobs(const std::string& command, const std::string& name) {

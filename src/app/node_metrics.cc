@@ -25,6 +25,7 @@ void Node::declare_metrics() {
   declare_consumer_metrics();
   declare_audit_metrics();
   declare_traffic_metrics();
+  declare_alert_metrics();
 }
 
 void Node::declare_loop_metrics() {
@@ -275,6 +276,23 @@ void Node::declare_traffic_metrics() {
            Kind::counter, [](const auto& view) { return view.missed; });
   of_state("weir_state_save_failures_total", "Images of the state that could not be saved.",
            Kind::counter, [](const auto& view) { return view.save_failures; });
+}
+
+void Node::declare_alert_metrics() {
+  metrics_.collect(
+      "weir_alert", "1 for each alert that is raised.", Kind::gauge, [this](const Emit& emit) {
+        for (const alerts::BookEntry& entry : housekeeping_->alerts().view().raised) {
+          emit({{"id", entry.alert.id}, {"severity", std::string{to_string(entry.alert.severity)}}},
+               1);
+        }
+      });
+  metrics_.collect("weir_webhook_total", "Messages to the webhook of the alerts, by result.",
+                   Kind::counter, [this](const Emit& emit) {
+                     const AlertsView::Webhook webhook = housekeeping_->alerts().view().webhook;
+                     emit({{"result", "delivered"}}, number(webhook.delivered));
+                     emit({{"result", "refused"}}, number(webhook.refused));
+                     emit({{"result", "unreachable"}}, number(webhook.unreachable));
+                   });
 }
 
 }  // namespace weir::app

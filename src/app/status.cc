@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "app/alert_commands.h"
 #include "app/node.h"
 #include "cli/table.h"
 #include "codec/iso_time.h"
@@ -168,6 +169,7 @@ std::string StatusReport::json() const {
   for (const Alarm& alarm : node_.alarms()) {
     alarms.push_back({{"name", alarm.name}, {"text", alarm.text}});
   }
+  const AlertsView raised = node_.housekeeping_->alerts().view();
   const Json report{
       {"version", kVersion},
       {"node", config.server.node},
@@ -208,6 +210,8 @@ std::string StatusReport::json() const {
       {"routes", routes_json(config)},
       {"upstreams", upstreams_json(node_.endpoints_, node_.clock_.monotonic())},
       {"without_effect", config.without_effect},
+      {"alerts", raised_json(raised)},
+      {"webhook", webhook_json(raised)},
       {"alarms", alarms}};
   return report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -247,6 +251,11 @@ bool print_status(const std::string& json, std::string& out) {
                                                  text(geo["built"]), text(geo["database"]))
                                    : "none: no country is known"});
   }
+  if (report["webhook"].is_object()) {
+    const Json& last = report["webhook"]["last"];
+    facts.add({"webhook", text(report["webhook"]["url"]) +
+                              (last.is_object() ? ", " + text(last["text"]) : ", never asked")});
+  }
   for (const auto& name : report["without_effect"])
     facts.add({"without effect", text(name)});
   for (const auto& stalls : report["stalls"]) {
@@ -275,6 +284,12 @@ bool print_status(const std::string& json, std::string& out) {
         {text(upstream["name"]), text(upstream["health"]), text(upstream["connections"])});
   }
   if (upstreams.rows() > 0) out += "\n" + upstreams.text();
+  cli::Table alerts{{"alert", "severity", "what"}};
+  for (const auto& alert : report["alerts"]) {
+    if (text(alert["id"]).starts_with("alarm-")) continue;  // They have a table of their own.
+    alerts.add({text(alert["id"]), text(alert["severity"]), text(alert["message"])});
+  }
+  if (alerts.rows() > 0) out += "\n" + alerts.text();
   cli::Table alarms{{"alarm", "what"}};
   for (const auto& alarm : report["alarms"])
     alarms.add({text(alarm["name"]), text(alarm["text"])});

@@ -85,6 +85,25 @@ void add_counter_command(CLI::App& app, CommandLine& line) {
   select(counter, line, Command::counter);
 }
 
+void add_alerts_commands(CLI::App& app, CommandLine& line) {
+  CLI::App& alerts = *app.add_subcommand("alerts", "What somebody should know now");
+  alerts.require_subcommand(1);
+  CLI::App& list = *alerts.add_subcommand("list", "What fires, since when, and who was told");
+  add_data(list, line);
+  add_json(list, line);
+  list.footer(
+      "As of the last evaluation, a minute ago at the most; weir jobs run alerts makes one.\n"
+      "Exit codes: 0 nothing fires, 3 something does, 1 no server runs there.");
+  select(list, line, Command::alerts_list);
+  CLI::App& test = *alerts.add_subcommand("test", "Send a message that says nothing");
+  add_data(test, line);
+  add_json(test, line);
+  test.footer(
+      "To alerts.webhook.url, by the running server; prints what was answered.\n"
+      "Exit codes: 0 delivered, 1 not, or no server runs there.");
+  select(test, line, Command::alerts_test);
+}
+
 void add_limits_commands(CLI::App& app, CommandLine& line) {
   CLI::App& limits = *app.add_subcommand("limits", "Rate limits, throttles and bans of clients");
   limits.require_subcommand(1);
@@ -316,6 +335,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
   add_flow_commands(app, line);
   add_kv_commands(app, line);
   add_counter_command(app, line);
+  add_alerts_commands(app, line);
   add_limits_commands(app, line);
   add_stats_commands(app, line);
   add_jobs_commands(app, line);

@@ -41,6 +41,8 @@ enum class Command {
   queues_purge,
   audit,
   counter,
+  alerts_list,
+  alerts_test,
   limits_status,
   limits_reset,
   limits_bans,

@@ -21,6 +21,7 @@
 #include "config/ip_rule.h"
 #include "config/path_rule.h"
 #include "config/rate_limit.h"
+#include "config/webhook.h"
 
 namespace weir::config {
 
@@ -219,9 +220,10 @@ struct AccessLog {
 };
 
 // What a node does by itself (app/housekeeping.h).
-inline constexpr std::array<std::string_view, 10> kJobNames{
-    "archive", "clean_up",           "audit",        "client_lists", "capacity_report", "retention",
-    "compact", "dashboard_snapshot", "geo_snapshot", "path_snapshot"};
+inline constexpr std::array<std::string_view, 11> kJobNames{
+    "archive",         "clean_up",      "audit",   "client_lists",
+    "capacity_report", "retention",     "compact", "dashboard_snapshot",
+    "geo_snapshot",    "path_snapshot", "alerts"};
 
 // The built-in route that `weir smoke` asks by default, and its id.
 inline constexpr std::string_view kSmokePath = "/__weir/smoke";
@@ -252,6 +254,7 @@ struct Config {
   ClientIpPrivacy client_ip = ClientIpPrivacy::full;
   LogFormat log_format = LogFormat::text;
   AccessLog access_log;
+  Alerts alerts;
   milliseconds dns_refresh{30000};
   std::vector<std::pair<std::string, std::string>>
       crons;                               // [triggers]: when jobs run, where not at their times.

@@ -47,6 +47,7 @@ struct Line {
   std::string value;
   Of of;
   bool restart;
+  std::string shown;  // Of a secret: what stands in its place; else empty.
 };
 
 // A visitor of the schema that writes every key down.
@@ -63,6 +64,10 @@ class Renderer {
 
   void boolean(std::string_view key, bool value) { add(key, value ? "true" : "false"); }
   void text(std::string_view key, const std::string& value) { add(key, toml_text(value)); }
+  void secret_url(std::string_view key, const std::string& value) {
+    add(key, toml_text(value));
+    if (!value.empty()) lines_.back().shown = toml_text(shown_url(value));
+  }
   void texts(std::string_view key, const std::vector<std::string>& value) {
     add(key, toml_texts(value));
   }
@@ -242,7 +247,7 @@ class Renderer {
   }
 
   void add(std::string_view key, std::string value) {
-    lines_.push_back({section_, prefix_ + std::string{key}, std::move(value), of_, restart_});
+    lines_.push_back({section_, prefix_ + std::string{key}, std::move(value), of_, restart_, {}});
   }
 
   const bool with_rules_;
@@ -333,7 +338,11 @@ std::vector<Setting> changed(const Config& before, const Config& after) {
   return out;
 }
 
-std::string toml_of(const std::vector<Line>& lines) {
+const std::string& shown_value(const Line& line, Secrets secrets) {
+  return secrets == Secrets::shown || line.shown.empty() ? line.value : line.shown;
+}
+
+std::string toml_of(const std::vector<Line>& lines, Secrets secrets) {
   std::string out;
   std::string section;
   for (const Line& line : lines) {
@@ -351,7 +360,7 @@ std::string toml_of(const std::vector<Line>& lines) {
       out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", line.section);
       section = line.section;
     }
-    out += fmt::format("{} = {}\n", line.name, line.value);
+    out += fmt::format("{} = {}\n", line.name, shown_value(line, secrets));
   }
   return out;
 }
@@ -360,21 +369,21 @@ std::string toml_of(const std::vector<Line>& lines) {
 
 std::vector<Setting> settings(const Config& config) {
   std::vector<Setting> out;
-  for (Line& line : render(config)) {
+  for (const Line& line : render(config)) {
     std::string key = key_of(line);
-    out.push_back({std::move(key), std::move(line.value), line.restart});
+    out.push_back({std::move(key), shown_value(line, Secrets::hidden), line.restart});
   }
   return out;
 }
 
-std::string to_toml(const Config& config) {
-  return toml_of(render(config));
+std::string to_toml(const Config& config, Secrets secrets) {
+  return toml_of(render(config), secrets);
 }
 
 std::string rules_to_toml(const Config& config) {
   Renderer renderer{/*with_rules=*/true};
   internal::describe_rules(renderer, config);
-  return toml_of(renderer.take());
+  return toml_of(renderer.take(), Secrets::shown);  // Rules hold none.
 }
 
 std::vector<std::string> changed_keys(const Config& before, const Config& after) {

@@ -1,6 +1,7 @@
 #pragma once
 // The effective configuration as text, and differences between two of them.
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,11 +17,19 @@ struct Setting {
   bool operator==(const Setting&) const = default;
 };
 
-// Every key with its value, defaults included, sections in the order of the documentation.
+// Every key with its value, defaults included, sections in the order of the documentation. Secrets
+// are hidden.
 std::vector<Setting> settings(const Config& config);
 
-// A file that load() reads back to the same Config (without [vars] that changed nothing).
-std::string to_toml(const Config& config);
+enum class Secrets : uint8_t {
+  hidden,  // What stands in their place is refused by load(), so that nobody takes it for the
+           // value.
+  shown,
+};
+
+// A file that load() reads back to the same Config (without [vars] that changed nothing, and unless
+// a secret is hidden).
+std::string to_toml(const Config& config, Secrets secrets = Secrets::hidden);
 
 // What load_rules() reads back to the same rules.
 std::string rules_to_toml(const Config& config);

@@ -66,8 +66,15 @@ TEST(RenderTest, EveryTextSurvives) {
        .limit = 5,
        .window = std::chrono::seconds{60},
        .continents = {"AF"}}};
+  config.alerts = {.cooldown = std::chrono::minutes{7},
+                   .global_rps = 1,
+                   .ip_spike = 2,
+                   .webhook = {.url = "https://a/b?c=%22",
+                               .format = WebhookFormat::feishu,
+                               .allow_private = true,
+                               .timeout = milliseconds{100}}};
   config.stats.path_rules = {{R"((\d+)\.json"?)", R"({id}.json\1)"}, {"a", "{a}"}};
-  EXPECT_EQ(loaded(to_toml(config)), config);
+  EXPECT_EQ(loaded(to_toml(config, Secrets::shown)), config);
 }
 
 TEST(RenderTest, SettingsNameKeysAsInTheFileAndRoutesByTheirId) {

@@ -30,6 +30,7 @@ class RangeCheck {
   void present(bool /*flag*/) {}
   void boolean(std::string_view /*key*/, bool /*value*/) {}
   void text(std::string_view /*key*/, const std::string& /*value*/) {}
+  void secret_url(std::string_view /*key*/, const std::string& /*value*/) {}
   void texts(std::string_view /*key*/, const std::vector<std::string>& /*value*/) {}
   template <typename T>
   void pairs(std::string_view /*key*/, const T& /*value*/) {}
@@ -217,6 +218,16 @@ void check_sections(const Config& config, Findings& findings) {
   }
 }
 
+void check_alerts(const Alerts& alerts, Findings& findings) {
+  const std::string& url = alerts.webhook.url;
+  if (url.empty()) return;
+  const base::Status checked = check_webhook_url(url);
+  if (checked.ok()) return;
+  // Not one byte of it is repeated: it may hold a secret.
+  findings.add("alerts.webhook.url", fmt::format("has {}", checked.error().what.view()),
+               R"("https://host/path", "http://host:port/path" of 2048 bytes; or empty: none)");
+}
+
 std::string job_names() {
   std::string names;
   for (const std::string_view name : kJobNames)
@@ -302,6 +313,7 @@ std::vector<Problem> validate(const Config& config) {
   internal::check_listeners(config, findings);
   internal::check_sections(config, findings);
   internal::check_path_templates(config.stats, findings);
+  internal::check_alerts(config.alerts, findings);
   internal::check_jobs(config, findings);
   internal::check_ip_rules(config.ip_rules, findings);
   internal::check_geo(config, findings);

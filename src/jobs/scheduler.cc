@@ -178,7 +178,8 @@ void Scheduler::run(const Waiting& next) {
              .trigger = next.trigger,
              .scheduled = next.scheduled,
              .started = clock_.wall()};
-  log_.begin(run);
+  const bool stored = !entry.job.routine || next.trigger == Trigger::manual;
+  if (stored) log_.begin(run);
   publish();
   {
     const MutexLock lock{mutex_};
@@ -186,8 +187,8 @@ void Scheduler::run(const Waiting& next) {
   }
   const base::Result<std::string> result = work(next);
   run.finished = clock_.wall();
-  judge(run, result);
-  log_.end(run);
+  judge(run, result, stored ? LogLevel::info : LogLevel::debug);
+  if (stored || run.status == RunStatus::failed) log_.end(run);
   skip_missed(entry, run);
   const MutexLock lock{mutex_};
   live_[next.job] = {.last = std::move(run)};
@@ -207,12 +208,12 @@ base::Result<std::string> Scheduler::work(const Waiting& next) {
   return entries_[next.job].job.work(context);
 }
 
-void Scheduler::judge(JobRun& run, const base::Result<std::string>& result) {
+void Scheduler::judge(JobRun& run, const base::Result<std::string>& result, LogLevel success) {
   const auto took = std::chrono::duration_cast<milliseconds>(*run.finished - run.started);
   if (result.ok()) {
     run.status = RunStatus::succeeded;
     run.summary = cut(result.value());
-    return logger_.log(LogLevel::info, "job {}: succeeded in {} ms: {}", run.job, took.count(),
+    return logger_.log(success, "job {}: succeeded in {} ms: {}", run.job, took.count(),
                        run.summary);
   }
   run.error = cut(describe(result.error()));
@@ -231,6 +232,7 @@ void Scheduler::skip_missed(Entry& entry, const JobRun& run) {
   const std::optional<Timetable::Due> due = entry.timetable->due(*run.finished);
   if (!due || due->scheduled <= run.started) return;
   entry.timetable->take(due->scheduled);
+  if (entry.job.routine) return;
   log_.end({.job = run.job,
             .trigger = Trigger::schedule,
             .scheduled = due->scheduled,

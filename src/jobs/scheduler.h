@@ -16,6 +16,9 @@
 // counts as not run; one that failed counts as run, and its next chance is its next time. Steps of
 // the wall clock: timetable.h.
 //
+// A routine job leaves no trace of the runs by schedule that went well: each start takes it for
+// missed and runs it at once.
+//
 // Degraded: when the History fails, jobs run all the same, and what they did is written later
 // (run_log.h); catching up waits until the history can be read. Both raise report().alarm.
 
@@ -58,6 +61,9 @@ struct Job {
   std::string name;                     // Unique.
   std::optional<codec::Cron> schedule;  // None: by hand only.
   bool enabled = true;                  // False: by hand only, too.
+  // True: it runs so often that nobody wants to read of each run. Of those by schedule only
+  // failures are stored in the history and logged; those by hand are, all.
+  bool routine = false;
   Work work;
 };
 
@@ -157,7 +163,7 @@ class Scheduler {
   void catch_later_times(Waiting& next);
   void run(const Waiting& next);
   base::Result<std::string> work(const Waiting& next);
-  void judge(JobRun& run, const base::Result<std::string>& result);
+  void judge(JobRun& run, const base::Result<std::string>& result, base::LogLevel success);
   void skip_missed(Entry& entry, const JobRun& run);
   void publish();
   std::chrono::milliseconds idle_wait(base::Wall now) const;

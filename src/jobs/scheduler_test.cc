@@ -48,6 +48,31 @@ TEST(SchedulerTest, TheFoundingDocumentsNightRunsInItsOrder) {
   EXPECT_EQ(rig.ran.size(), 17U);
 }
 
+TEST(SchedulerTest, OfARoutineOnlyFailuresAndRunsByHandAreRecordedAndLogged) {
+  SettledRig rig;
+  rig.add("alerts", "* * * * *", true, true);
+  rig.start();
+  rig.live(minutes{10});
+  EXPECT_EQ(rig.take_ran().size(), 11U);  // One of them for the minute before the start.
+  EXPECT_EQ(rig.recorded(), Lines{});
+  EXPECT_EQ(rig.state("alerts").last->status, RunStatus::succeeded);
+  rig.work["alerts"] = broken;
+  rig.live(minutes{1});
+  rig.work.clear();
+  rig.live(minutes{1});
+  ASSERT_TRUE(rig.scheduler->request_run("alerts").ok());
+  rig.settle();
+  EXPECT_EQ(rig.recorded(), (Lines{"alerts 2025-10-15T01:11 schedule failed",
+                                   "alerts 2025-10-15T01:12 manual succeeded"}));
+  rig.work["alerts"] = [&](JobContext& /*context*/) -> base::Result<std::string> {
+    rig.clock.advance(minutes{3});
+    return std::string{"at last"};
+  };
+  rig.live(minutes{1});
+  EXPECT_EQ(rig.recorded().size(), 2U);  // Nor what was skipped meanwhile.
+  EXPECT_EQ(rig.take_ran().size(), 4U);
+}
+
 TEST(SchedulerTest, ARunIsRecordedWhenItBeginsAndWhenItEnds) {
   SettledRig rig;
   rig.add("archive", "0 2 * * *");

@@ -45,6 +45,25 @@ double trend(uint64_t current, uint64_t before) {
   return rounded(more / static_cast<double>(before) * 100, 2);
 }
 
+DayFigures figures_of(const WindowTotals& totals) {
+  const WindowSums& last = totals.last;
+  return {.requests = last.requests,
+          .requests_before = totals.requests_before,
+          .error_rate = percent(last.errors, last.requests),
+          .cache_hit_rate = percent(last.cache_hits, last.requests),
+          .trend = trend(last.requests, totals.requests_before)};
+}
+
+base::Result<DayFigures> read_figures(sqlite::Database& reader, int64_t now_ms) {
+  const int64_t before_ms = now_ms - 2 * kWindowHours * codec::kMsPerHour;
+  const WindowEdge edge = WEIR_TRY(window_edge(reader, now_ms - kWindowHours * codec::kMsPerHour));
+  DayFigures figures = figures_of(WEIR_TRY(window_totals(reader, now_ms, edge)));
+  const int64_t first_hour =
+      WEIR_TRY(reader.query_int("SELECT ifnull(min(hour), 9223372036854775807) FROM totals"));
+  figures.whole_before = first_hour < codec::unix_hour_of_ms(before_ms);
+  return figures;
+}
+
 base::Result<DayEstimates> day_estimates(sqlite::Database& reader, int64_t now_ms) {
   sketch::DdSketch latency;
   sketch::HyperLogLog clients;
@@ -123,18 +142,17 @@ class ReadTransaction {
 Json overview_json(const Dashboard& dashboard, const Sources& sources,
                    const DashboardInputs& inputs) {
   const WindowSums& last = sources.totals.last;
+  const DayFigures figures = figures_of(sources.totals);
   const DashboardInputs::Rates rates = inputs.rates.value_or(DashboardInputs::Rates{});
   const Json top = paths_json(sources.top);
   Json overview;
-  overview["traffic"] = {{"totalRequests24h", last.requests},
-                         {"currentRpm", rates.current_rpm},
-                         {"peakRpm", rates.peak_rpm},
-                         {"activeIPs24h", sources.estimates.clients},
-                         {"trendVsPrevDay", trend(last.requests, sources.totals.requests_before)},
-                         {"topPaths", top}};
+  overview["traffic"] = {
+      {"totalRequests24h", last.requests}, {"currentRpm", rates.current_rpm},
+      {"peakRpm", rates.peak_rpm},         {"activeIPs24h", sources.estimates.clients},
+      {"trendVsPrevDay", figures.trend},   {"topPaths", top}};
   overview["reliability"] = {
-      {"cacheHitRate", percent(last.cache_hits, last.requests)},
-      {"errorRate", percent(last.errors, last.requests)},
+      {"cacheHitRate", figures.cache_hit_rate},
+      {"errorRate", figures.error_rate},
       {"avgResponseTime", rounded(share(last.us_sum, last.us_count) / 1000, 3)},
       {"p95ResponseTime", static_cast<double>(sources.estimates.p95_us) / 1000}};
   overview["configuration"] = {{"totalPaths", inputs.configured.paths},
@@ -170,6 +188,17 @@ base::Result<Dashboard> make_dashboard(sqlite::Database& reader, const base::Clo
   dashboard.requests = sources.totals.last.requests;
   dashboard.overview = text_of(overview_json(dashboard, sources, inputs));
   return dashboard;
+}
+
+base::Result<DayFigures> day_figures(sqlite::Database& reader, const base::Clock& clock,
+                                     std::chrono::milliseconds patience,
+                                     const std::atomic<bool>& cancelled) {
+  const ReadTransaction transaction{reader};
+  reader.set_deadline(clock, clock.monotonic() + patience, &cancelled);
+  const base::Result<DayFigures> figures = read_figures(reader, base::unix_ms(clock.wall()));
+  reader.clear_deadline();
+  if (cancelled.load(std::memory_order_relaxed)) return base::cancelled("figures of the day");
+  return figures;
 }
 
 base::Status publish_dashboard(kv::Kv& kv, const Dashboard& dashboard, base::Wall expires) {

@@ -27,6 +27,7 @@
 // rows), `live`.
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -60,6 +61,16 @@ struct DashboardInputs {
   Configured configured;
 };
 
+// The figures of the 24 hours alone, as the overview shows them.
+struct DayFigures {
+  uint64_t requests = 0;
+  uint64_t requests_before = 0;  // Of the 24 hours before.
+  bool whole_before = false;     // Something was counted before those began: they are no mere rest.
+  double error_rate = 0;         // Percent, two decimals; as all below.
+  double cache_hit_rate = 0;
+  double trend = 0;
+};
+
 struct Dashboard {
   std::string overview;  // JSON.
   int64_t timestamp_ms = 0;
@@ -73,6 +84,13 @@ struct Dashboard {
 base::Result<Dashboard> make_dashboard(sqlite::Database& reader, const base::Clock& clock,
                                        const DashboardInputs& inputs,
                                        const std::atomic<bool>& cancelled);
+
+// For those who ask every minute: reads some 50 rows and the two edge hours (day_window.h), within
+// one read transaction, for at most `patience`. Blocks for the database. Errors: those of
+// sqlite/database.h. Threading: that of `reader`.
+base::Result<DayFigures> day_figures(sqlite::Database& reader, const base::Clock& clock,
+                                     std::chrono::milliseconds patience,
+                                     const std::atomic<bool>& cancelled);
 
 // From `expires` on the keys are not there: best far beyond the next time, or readers find nothing
 // whenever that is late. Errors: those of Kv::write().

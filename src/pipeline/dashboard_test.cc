@@ -103,6 +103,36 @@ TEST(DashboardTest, BothWindowsOf24HoursAreCutAtTheMillisecond) {
                 top + fmt::format(R"(,"timestamp":{}}})", node.now_ms()));
 }
 
+DayFigures figures_of(Node& node) {
+  return day_figures(node.reader, node.rig.clock, milliseconds{1000}, node.cancelled).value();
+}
+
+TEST(DashboardTest, TheFiguresAloneAreThoseOfTheOverview) {
+  Node node;
+  send_two_days(node);
+  const DayFigures figures = figures_of(node);
+  EXPECT_EQ(figures.requests, 7U);
+  EXPECT_EQ(figures.requests_before, 4U);
+  EXPECT_EQ(figures.error_rate, 42.86);
+  EXPECT_EQ(figures.cache_hit_rate, 14.29);
+  EXPECT_EQ(figures.trend, 75.0);
+  node.cancelled = true;
+  EXPECT_FALSE(day_figures(node.reader, node.rig.clock, milliseconds{1000}, node.cancelled).ok());
+}
+
+TEST(DashboardTest, TheDayBeforeIsWholeWhereSomethingCameInAnHourBeforeIt) {
+  Node node;
+  node.send(hours{1});
+  node.settle();
+  EXPECT_FALSE(figures_of(node).whole_before);
+  node.send(hours{48} + minutes{20});  // 10:00 of the hour in which that day begins.
+  node.settle();
+  EXPECT_FALSE(figures_of(node).whole_before);
+  node.send(hours{48} + minutes{20} + milliseconds{1});
+  node.settle();
+  EXPECT_TRUE(figures_of(node).whole_before);
+}
+
 TEST(DashboardTest, AtAFullHourTheWindowsBeginWithTheirFirstHours) {
   Node node;
   node.rig.clock.advance(minutes{40});

@@ -29,7 +29,7 @@ EACH = 12  # Requests before, and after, the first part.
 DAYS = 4
 LATER_H = 3  # So that late events are of other hours.
 ALL = ["archive", "clean_up", "audit", "client_lists", "capacity_report", "retention", "compact",
-       "dashboard_snapshot", "geo_snapshot", "path_snapshot"]
+       "dashboard_snapshot", "geo_snapshot", "path_snapshot", "alerts"]
 CONFIGURATION = f"[jobs]\ndisabled = {json.dumps(ALL)}\n"
 
 

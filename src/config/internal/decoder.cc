@@ -43,6 +43,8 @@ class Decoder {
     out = value->text;
   }
 
+  void secret_url(std::string_view key, std::string& out) { text(key, out); }
+
   void texts(std::string_view key, std::vector<std::string>& out) {
     const Value* value = find(key);
     if (value == nullptr) return;

@@ -3,11 +3,11 @@
 // whether a change needs a restart. Reading, range checks, rendering and differences are visitors
 // of this description, so that they cannot disagree.
 //
-// A visitor V has: boolean, text, texts, integer, real, size, duration, time, choice, pairs (a
-// table of name = value), multi_pairs (name = value or array of values), table, and for the
-// irregular ones: listeners, upstreams, path_templates, rate_limits, maybe (a key that may be
-// absent), host, present, ip_rules, ban_rules, geo_rules, path_rules, routes, vars. restart(true)
-// says that the keys that follow need a restart.
+// A visitor V has: boolean, text, secret_url (a text that nobody is shown), texts, integer, real,
+// size, duration, time, choice, pairs (a table of name = value), multi_pairs (name = value or array
+// of values), table, and for the irregular ones: listeners, upstreams, path_templates, rate_limits,
+// maybe (a key that may be absent), host, present, ip_rules, ban_rules, geo_rules, path_rules,
+// routes, vars. restart(true) says that the keys that follow need a restart.
 
 #include <array>
 #include <chrono>
@@ -63,6 +63,11 @@ inline constexpr std::array<Choice<GeoAction>, kGeoActions> kGeoActionNames{
     {{"block", GeoAction::block}, {"throttle", GeoAction::throttle}, {"allow", GeoAction::allow}}};
 inline constexpr std::array<Choice<GeoAction>, 2> kGeoDefaults{
     {{"allow", GeoAction::allow}, {"block", GeoAction::block}}};
+
+inline constexpr std::array<Choice<WebhookFormat>, 3> kWebhookFormats{
+    {{"generic", WebhookFormat::generic},
+     {"feishu", WebhookFormat::feishu},
+     {"slack", WebhookFormat::slack}}};
 
 inline constexpr int64_t kKiB = 1024;
 inline constexpr int64_t kMiB = 1024 * kKiB;
@@ -153,6 +158,19 @@ void describe_access_log(V& v, A& a) {
   v.choice("format", a.format, kAccessLogFormats);
   v.text("target", a.target);
   v.restart(false);
+}
+
+template <typename V, typename A>
+void describe_alerts(V& v, A& a) {
+  v.duration("cooldown", a.cooldown, Range{kMinute, kHour});
+  v.integer("global_rps", a.global_rps, Range{0, 1'000'000'000});
+  v.integer("ip_spike", a.ip_spike, Range{0, 1'000'000'000'000});
+  v.table("webhook", [&] {
+    v.secret_url("url", a.webhook.url);
+    v.choice("format", a.webhook.format, kWebhookFormats);
+    v.boolean("allow_private", a.webhook.allow_private);
+    v.duration("timeout", a.webhook.timeout, Range{100, 30 * kSecond});
+  });
 }
 
 template <typename V, typename T>
@@ -354,6 +372,7 @@ void describe(V& v, C& c) {
     v.restart(false);
   });
   v.table("access_log", [&] { describe_access_log(v, c.access_log); });
+  v.table("alerts", [&] { describe_alerts(v, c.alerts); });
   v.table("triggers", [&] {
     v.restart(true);
     v.pairs("crons", c.crons);

@@ -40,8 +40,11 @@ class Rig {
   explicit Rig(std::string_view now = "2025-10-15T01:00:00Z") : clock(at(now)) {}
 
   // Jobs are added to this life of the scheduler, and to every later one.
-  void add(std::string name, std::string_view schedule, bool enabled = true) {
-    Job job{.name = name, .enabled = enabled, .work = [this, name](JobContext& context) {
+  void add(std::string name, std::string_view schedule, bool enabled = true, bool routine = false) {
+    Job job{.name = name,
+            .enabled = enabled,
+            .routine = routine,
+            .work = [this, name](JobContext& context) {
               ran.push_back(name + " " + iso(context.scheduled) + " " +
                             std::string{to_string(context.trigger)});
               const auto special = work.find(name);
