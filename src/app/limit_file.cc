@@ -145,7 +145,7 @@ base::Status LimitFile::save(limit::Limiter& limiter) {
 base::Status LimitFile::try_save(limit::Limiter& limiter) {
   const uint64_t slack = std::max(kSlackBytes, written_anew_);
   if (file_ == nullptr || written_ > written_anew_ + slack) return write_anew(limiter);
-  const uint64_t bytes = WEIR_TRY(write_slices(limiter, *file_, written_, /*all=*/false));
+  const uint64_t bytes = WEIR_TRY(write_entries(limiter, *file_, written_, /*all=*/false));
   if (bytes == 0) return {};
   written_ += bytes;
   saves_.fetch_add(1, std::memory_order_relaxed);
@@ -160,7 +160,7 @@ base::Status LimitFile::write_anew(limit::Limiter& limiter) {
   if (!removed.ok() && removed.error().code != base::ErrorCode::not_found) return removed.error();
   std::unique_ptr<os::File> file = WEIR_TRY(files_.open(temporary, os::OpenMode::create_new));
   WEIR_TRY(file->write_at(0, header_of(seed_)));
-  const uint64_t bytes = WEIR_TRY(write_slices(limiter, *file, kHeaderBytes, /*all=*/true));
+  const uint64_t bytes = WEIR_TRY(write_entries(limiter, *file, kHeaderBytes, /*all=*/true));
   WEIR_TRY(file->sync_data());
   WEIR_TRY(files_.rename(temporary, path_));
   WEIR_TRY(files_.sync_directory(directory_));
@@ -171,17 +171,16 @@ base::Status LimitFile::write_anew(limit::Limiter& limiter) {
   return {};
 }
 
-base::Result<uint64_t> LimitFile::write_slices(limit::Limiter& limiter, os::File& file,
-                                               uint64_t offset, bool all) {
+base::Result<uint64_t> LimitFile::write_entries(limit::Limiter& limiter, os::File& file,
+                                                uint64_t offset, bool all) {
   const uint64_t begin = offset;
   std::string entries;
-  for (size_t slice = 0; slice < limit::Limiter::kSlices; ++slice) {
-    limiter.save(slice, all, clock_.monotonic(), entries);
-    if (entries.size() < kFrameAimBytes) continue;
-    WEIR_TRY(write_frame(file, offset, entries));
+  limit::Limiter::SavePlace place;
+  for (bool more = true; more;) {
     entries.clear();
+    more = limiter.save(place, all, clock_.monotonic(), kFrameAimBytes, entries);
+    if (!entries.empty()) WEIR_TRY(write_frame(file, offset, entries));
   }
-  if (!entries.empty()) WEIR_TRY(write_frame(file, offset, entries));
   return offset - begin;
 }
 

@@ -61,9 +61,9 @@ class LimitFile {
   base::Status open_for_reading();
   base::Status try_save(limit::Limiter& limiter);
   base::Status write_anew(limit::Limiter& limiter);
-  // Of all slices. Returns the bytes written from `offset` on.
-  base::Result<uint64_t> write_slices(limit::Limiter& limiter, os::File& file, uint64_t offset,
-                                      bool all);
+  // Returns the bytes written from `offset` on.
+  base::Result<uint64_t> write_entries(limit::Limiter& limiter, os::File& file, uint64_t offset,
+                                       bool all);
   base::Status write_frame(os::File& file, uint64_t& offset, std::string_view entries);
   std::chrono::microseconds shift_of(std::string_view frame_head) const;
 

@@ -197,24 +197,30 @@ void Limiter::reset(const base::TableKey& key) {
   stripe.mark(*log);
 }
 
-size_t Limiter::save(size_t slice, bool all, base::Monotonic now, std::string& out) {
-  static_assert(kSlices == Table::kStripes);
-  const base::TableKey any = Table::key_in(slice);
-  size_t count = 0;
-  for (size_t bucket = 0;; ++bucket) {
-    Table::Held held{stripes_->table, {&any, 1}};
-    Table::Stripe& stripe = held.stripe(any);
-    if (!all) bucket = stripe.next_mark(bucket);
-    if (bucket >= stripe.buckets()) return count;
-    stripe.take_mark(bucket);
-    stripe.each(bucket, [&](const base::TableKey& key, WindowLog& log) {
-      const LogView view{log, stripe.extra.pool};
-      if (all ? view.expired(us_of(now)) : log.changed == 0) return;
-      log.changed = 0;
-      view.save(key, out);
-      ++count;
-    });
+bool Limiter::save(SavePlace& place, bool all, base::Monotonic now, size_t bytes_max,
+                   std::string& out) {
+  constexpr size_t kBucketBytesMax =
+      Table::kWays * (LogImage::kHeadBytes + 4 * LogImage::kWordsMax);
+  out.reserve(bytes_max + kBucketBytesMax);  // Never grown while a lock is held.
+  for (; place.stripe < Table::kStripes; ++place.stripe, place.bucket = 0) {
+    const base::TableKey any = Table::key_in(place.stripe);
+    for (;; ++place.bucket) {
+      if (out.size() >= bytes_max) return true;
+      Table::Held held{stripes_->table, {&any, 1}};
+      Table::Stripe& stripe = held.stripe(any);
+      if (!all) place.bucket = stripe.next_mark(place.bucket);
+      if (place.bucket >= stripe.buckets()) break;
+      stripe.take_mark(place.bucket);
+      stripe.each(place.bucket, [&](const base::TableKey& key, WindowLog& log) {
+        const LogView view{log, stripe.extra.pool};
+        if (all ? view.expired(us_of(now)) : log.changed == 0) return;
+        log.changed = 0;
+        view.save(key, out);
+      });
+    }
   }
+  place = {};
+  return false;
 }
 
 base::Result<size_t> Limiter::restore(std::string_view entries, std::chrono::microseconds shift,

@@ -96,11 +96,16 @@ class Limiter {
   // Forgets what a client was admitted.
   void reset(const base::TableKey& key);
 
-  // Saving, a slice of the table after the other. Appends the entries of a slice that changed since
-  // they were last appended; `all`: every one in which something counts at `now`. Entries that
-  // strangers share are not saved. Returns how many. Takes locks for a few microseconds each.
-  static constexpr size_t kSlices = 256;
-  size_t save(size_t slice, bool all, base::Monotonic now, std::string& out);
+  // Where a pass of save() over the table stands.
+  struct SavePlace {
+    size_t stripe = 0;
+    size_t bucket = 0;
+  };
+  // Appends entries that changed since they were last appended (`all`: every one in which something
+  // counts at `now`) until `out` has `bytes_max` or a few more, or the pass is over: then returns
+  // false, and the place is that of a new one. Entries that strangers share are not saved. Takes
+  // locks for a few microseconds each.
+  bool save(SavePlace& place, bool all, base::Monotonic now, size_t bytes_max, std::string& out);
   // Puts back what save() appended; keys are those of a limiter with the same seed. Times are moved
   // by `shift`, none beyond `now`. What finds no place is left out. Returns how many are there.
   // Requires that no other thread uses the limiter. Errors: corrupt (Origin::storage): the bytes

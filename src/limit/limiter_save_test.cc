@@ -33,17 +33,17 @@ std::pair<Answer, Room> ask(Limiter& limiter, const base::TableKey& key, const L
 
 std::string saved(Limiter& limiter, bool all, int64_t us) {
   std::string out;
-  for (size_t slice = 0; slice < Limiter::kSlices; ++slice)
-    limiter.save(slice, all, at(us), out);
+  Limiter::SavePlace place;
+  while (limiter.save(place, all, at(us), out.size() + 1000, out)) {
+  }
   return out;
 }
 
 size_t count_of(Limiter& limiter, bool all, int64_t us) {
-  std::string out;
-  size_t count = 0;
-  for (size_t slice = 0; slice < Limiter::kSlices; ++slice)
-    count += limiter.save(slice, all, at(us), out);
-  return count;
+  const std::string bytes = saved(limiter, all, us);
+  Limiter other{100'000, kSeed};
+  const base::Result<size_t> restored = other.restore(bytes, microseconds{0}, at(us));
+  return restored.ok() ? restored.value() : 1'000'000;
 }
 
 void restore(Limiter& limiter, std::string_view bytes, int64_t us, int64_t shift_us = 0) {
@@ -63,6 +63,24 @@ TEST(LimiterSaveTest, WhatDidNotChangeIsNotSavedAgain) {
   EXPECT_EQ(count_of(limiter, false, 4), 1U);
   EXPECT_EQ(count_of(limiter, true, 5), 3U);
   EXPECT_EQ(count_of(limiter, true, 61'000'000), 0U) << "nothing counts any more";
+}
+
+TEST(LimiterSaveTest, APassIsCutWhereItsCallerSays) {
+  Limiter limiter{100'000, kSeed};
+  const Limit limit{10, seconds{60}};
+  for (int who = 0; who < 20'000; ++who)
+    ask(limiter, limiter.value_key("r", std::to_string(who)), limit, 0);
+  Limiter::SavePlace place;
+  size_t pieces = 0;
+  size_t bytes = 0;
+  for (bool more = true; more; ++pieces) {
+    std::string out;
+    more = limiter.save(place, true, at(0), 10'000, out);
+    EXPECT_LT(out.size(), 10'000U + 34'000U);
+    bytes += out.size();
+  }
+  EXPECT_EQ(bytes, 20'000U * 34U);
+  EXPECT_GE(pieces, bytes / 12'000);
 }
 
 TEST(LimiterSaveTest, ARefusedRequestChangesNothing) {
