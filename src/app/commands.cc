@@ -14,6 +14,7 @@
 #include "app/counter_command.h"
 #include "app/demo.h"
 #include "app/explain_command.h"
+#include "app/ip_rule_commands.h"
 #include "app/kv_commands.h"
 #include "app/limit_commands.h"
 #include "app/log.h"
@@ -127,6 +128,16 @@ int run_command(const cli::CommandLine& line) {
       return run_limits_reset(line);
     case cli::Command::limits_bans:
       return run_limits_bans(line);
+    case cli::Command::ip_rules_list:
+      return run_ip_rules_list(line);
+    case cli::Command::ip_rules_add:
+      return run_ip_rules_add(line);
+    case cli::Command::ip_rules_remove:
+      return run_ip_rules_remove(line);
+    case cli::Command::ip_rules_import:
+      return run_ip_rules_import(line);
+    case cli::Command::ip_rules_export:
+      return run_ip_rules_export(line);
     case cli::Command::counter:
       return run_counter(line);
     case cli::Command::queues_list:

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/ip_rule_options.h"
+
 namespace weir::cli {
 
 enum class Command {
@@ -44,6 +46,11 @@ enum class Command {
   limits_status,
   limits_reset,
   limits_bans,
+  ip_rules_list,
+  ip_rules_add,
+  ip_rules_remove,
+  ip_rules_import,
+  ip_rules_export,
 };
 
 struct CommandLine {
@@ -76,6 +83,7 @@ struct CommandLine {
   bool from_archive = false;        // stats rebuild; always.
   bool check = false;               // stats rebuild: compare only.
   std::string operation = "value";  // counter: value, increment, decrement, reset.
+  IpRuleOptions ip_rule;            // ip-rules
   bool json = false;
   std::optional<int> exit_code;  // Set: nothing to run, `message` says it all.
   std::string message;           // Help, version, or what is wrong with the arguments.
