@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/audit_command.h"
+#include "app/client_commands.h"
 #include "app/command_output.h"
 #include "app/compact_command.h"
 #include "app/config_commands.h"
@@ -175,6 +176,10 @@ int run_command(const cli::CommandLine& line) {
       return run_smoke(line);
     case cli::Command::tail:
       return run_tail(line);
+    case cli::Command::stats_clients:
+      return run_stats_clients(line);
+    case cli::Command::stats_client:
+      return run_stats_client(line);
     case cli::Command::stats_path:
       return run_stats_path(line);
     case cli::Command::stats_rebuild:

@@ -101,7 +101,7 @@ void add_hours(CLI::App& command, CommandLine& line) {
 }
 
 void add_stats_commands(CLI::App& app, CommandLine& line) {
-  CLI::App& stats = *app.add_subcommand("stats", "Statistics of paths");
+  CLI::App& stats = *app.add_subcommand("stats", "Statistics of paths and clients");
   stats.require_subcommand(1);
   CLI::App& top = *stats.add_subcommand("top", "The paths with most requests");
   add_hours(top, line);
@@ -121,6 +121,7 @@ void add_stats_commands(CLI::App& app, CommandLine& line) {
       "The sum's percentiles and clients are those of all its requests, not of the rows above."
       "\nExit codes: 0 there it is, 1 nothing was counted under that path.");
   select(path, line, Command::stats_path);
+  internal::add_client_commands(stats, line);
   CLI::App& rebuild =
       *stats.add_subcommand("rebuild", "Count hours and sketches again, from the archive");
   rebuild

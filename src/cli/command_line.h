@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/client_options.h"
 #include "cli/ip_rule_options.h"
 
 namespace weir::cli {
@@ -27,6 +28,8 @@ enum class Command {
   config_history,
   stats_top,
   stats_path,
+  stats_clients,
+  stats_client,
   smoke,
   tail,
   stats_rebuild,
@@ -84,6 +87,7 @@ struct CommandLine {
   bool check = false;               // stats rebuild: compare only.
   std::string operation = "value";  // counter: value, increment, decrement, reset.
   IpRuleOptions ip_rule;            // ip-rules
+  ClientOptions client;             // stats clients and client
   bool json = false;
   std::optional<int> exit_code;  // Set: nothing to run, `message` says it all.
   std::string message;           // Help, version, or what is wrong with the arguments.

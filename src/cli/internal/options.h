@@ -35,5 +35,7 @@ inline void add_comment(CLI::App& command, CommandLine& line) {
 }
 
 void add_ip_rule_commands(CLI::App& app, CommandLine& line);
+// Of `weir stats`.
+void add_client_commands(CLI::App& stats, CommandLine& line);
 
 }  // namespace weir::cli::internal
