@@ -8,6 +8,7 @@
 
 #include "app/alert_commands.h"
 #include "app/audit_command.h"
+#include "app/client_commands.h"
 #include "app/command_output.h"
 #include "app/compact_command.h"
 #include "app/config_commands.h"
@@ -15,6 +16,7 @@
 #include "app/counter_command.h"
 #include "app/demo.h"
 #include "app/explain_command.h"
+#include "app/ip_rule_commands.h"
 #include "app/kv_commands.h"
 #include "app/limit_commands.h"
 #include "app/log.h"
@@ -132,6 +134,16 @@ int run_command(const cli::CommandLine& line) {
       return run_alerts_list(line);
     case cli::Command::alerts_test:
       return run_alerts_test(line);
+    case cli::Command::ip_rules_list:
+      return run_ip_rules_list(line);
+    case cli::Command::ip_rules_add:
+      return run_ip_rules_add(line);
+    case cli::Command::ip_rules_remove:
+      return run_ip_rules_remove(line);
+    case cli::Command::ip_rules_import:
+      return run_ip_rules_import(line);
+    case cli::Command::ip_rules_export:
+      return run_ip_rules_export(line);
     case cli::Command::counter:
       return run_counter(line);
     case cli::Command::queues_list:
@@ -169,6 +181,10 @@ int run_command(const cli::CommandLine& line) {
       return run_smoke(line);
     case cli::Command::tail:
       return run_tail(line);
+    case cli::Command::stats_clients:
+      return run_stats_clients(line);
+    case cli::Command::stats_client:
+      return run_stats_client(line);
     case cli::Command::stats_path:
       return run_stats_path(line);
     case cli::Command::stats_rebuild:

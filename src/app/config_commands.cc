@@ -34,18 +34,6 @@ std::map<std::string, std::string> values_of(const config::Config& config) {
   return values;
 }
 
-// Of the operating system.
-std::string user_name() {
-  std::array<char, 4096> buffer{};
-  passwd entry{};
-  passwd* found = nullptr;
-  const uid_t user = ::getuid();
-  if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
-    return std::string{found->pw_name}.substr(0, RuleVersions::kAuthorBytesMax);
-  }
-  return fmt::format("user {}", user);
-}
-
 int change_rules(const cli::CommandLine& line, Json request) {
   request["author"] = user_name();
   request["comment"] = line.comment;
@@ -58,15 +46,7 @@ int change_rules(const cli::CommandLine& line, Json request) {
   if (line.json) print_json(answer);
   if (answer.contains("error")) {
     if (line.json) return 1;
-    for (const Json& problem : answer.value("problems", Json::array())) {
-      complain(config::to_string(config::Problem{.file = problem["file"],
-                                                 .line = problem["line"],
-                                                 .column = problem["column"],
-                                                 .key = problem["key"],
-                                                 .message = problem["message"],
-                                                 .allowed = problem["allowed"]}));
-    }
-    complain(answer["error"].get<std::string>());
+    complain_of_rules(answer);
     return 1;
   }
   if (line.json) return 0;
@@ -84,6 +64,29 @@ int change_rules(const cli::CommandLine& line, Json request) {
 }
 
 }  // namespace
+
+std::string user_name() {
+  std::array<char, 4096> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  const uid_t user = ::getuid();
+  if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
+    return std::string{found->pw_name}.substr(0, RuleVersions::kAuthorBytesMax);
+  }
+  return fmt::format("user {}", user);
+}
+
+void complain_of_rules(const Json& answer) {
+  for (const Json& problem : answer.value("problems", Json::array())) {
+    complain(config::to_string(config::Problem{.file = problem["file"],
+                                               .line = problem["line"],
+                                               .column = problem["column"],
+                                               .key = problem["key"],
+                                               .message = problem["message"],
+                                               .allowed = problem["allowed"]}));
+  }
+  complain(answer["error"].get<std::string>());
+}
 
 std::optional<config::Config> good_config(const std::string& file) {
   config::LoadResult loaded = load_file(file, founding_environment());

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "app/command_output.h"
 #include "cli/command_line.h"
 #include "config/config.h"
 
@@ -30,6 +31,11 @@ int run_config_rollback(const cli::CommandLine& line);
 // The versions, newest first, or the rules of one, of a server that runs or not. Exit code: 0; 1:
 // they cannot be read, or there is no such version.
 int run_config_history(const cli::CommandLine& line);
+
+// Who runs the command, by the operating system: the author of versions.
+std::string user_name();
+// Says on standard error why the server did not change its rules (rules_request.h).
+void complain_of_rules(const Json& answer);
 
 // The configuration of a file; none, and said on standard error: it is not good.
 std::optional<config::Config> good_config(const std::string& file);

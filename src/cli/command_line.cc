@@ -4,8 +4,15 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/internal/options.h"
+
 namespace weir::cli {
 namespace {
+
+using internal::add_data;
+using internal::add_json;
+using internal::add_limit;
+using internal::select;
 
 constexpr const char* kAbout =
     "Weir: a self-hosted API gateway that routes, guards, caches and limits API traffic\n"
@@ -16,26 +23,6 @@ constexpr const char* kAbout =
     "  weir serve --config weir.toml --data /var/lib/weir\n"
     "  weir status                    what the running gateway does\n"
     "  weir sql \"SELECT path, hour_bucket, requests, errors FROM path_stats_hourly\"\n";
-
-void add_data(CLI::App& command, CommandLine& line) {
-  command.add_option("--data", line.data_dir, "Directory that holds everything Weir keeps")
-      ->envname("WEIR_DATA")
-      ->capture_default_str();
-}
-
-void add_json(CLI::App& command, CommandLine& line) {
-  command.add_flag("--json", line.json, "Print JSON, for programs");
-}
-
-void select(CLI::App& command, CommandLine& line, Command selected) {
-  command.callback([&line, selected] { line.command = selected; });
-}
-
-void add_limit(CLI::App& command, CommandLine& line) {
-  command.add_option("--limit", line.limit, "Rows at the most")
-      ->check(CLI::Range(1, 100'000))
-      ->capture_default_str();
-}
 
 void add_days(CLI::App& command, CommandLine& line) {
   command.add_option("--from", line.from_date, "First day (UTC), for example 2026-11-23");
@@ -133,7 +120,7 @@ void add_hours(CLI::App& command, CommandLine& line) {
 }
 
 void add_stats_commands(CLI::App& app, CommandLine& line) {
-  CLI::App& stats = *app.add_subcommand("stats", "Statistics of paths");
+  CLI::App& stats = *app.add_subcommand("stats", "Statistics of paths and clients");
   stats.require_subcommand(1);
   CLI::App& top = *stats.add_subcommand("top", "The paths with most requests");
   add_hours(top, line);
@@ -153,6 +140,7 @@ void add_stats_commands(CLI::App& app, CommandLine& line) {
       "The sum's percentiles and clients are those of all its requests, not of the rows above."
       "\nExit codes: 0 there it is, 1 nothing was counted under that path.");
   select(path, line, Command::stats_path);
+  internal::add_client_commands(stats, line);
   CLI::App& rebuild =
       *stats.add_subcommand("rebuild", "Count hours and sketches again, from the archive");
   rebuild
@@ -337,6 +325,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
   add_counter_command(app, line);
   add_alerts_commands(app, line);
   add_limits_commands(app, line);
+  internal::add_ip_rule_commands(app, line);
   add_stats_commands(app, line);
   add_jobs_commands(app, line);
   add_objects_commands(app, line);
@@ -371,10 +360,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
   const auto add_change = [&line](CLI::App& command) {
     command.add_option("--expect", line.expected_version,
                        "Only if this version is in force: nobody was faster");
-    command.add_option("--comment", line.comment, "Why, for the history")
-        ->check([](const std::string& text) {
-          return text.size() <= 500 ? std::string{} : std::string{"at most 500 bytes"};
-        });
+    internal::add_comment(command, line);
     add_data(command, line);
     add_json(command, line);
   };

@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "cli/client_options.h"
+#include "cli/ip_rule_options.h"
+
 namespace weir::cli {
 
 enum class Command {
@@ -25,6 +28,8 @@ enum class Command {
   config_history,
   stats_top,
   stats_path,
+  stats_clients,
+  stats_client,
   smoke,
   tail,
   stats_rebuild,
@@ -46,12 +51,17 @@ enum class Command {
   limits_status,
   limits_reset,
   limits_bans,
+  ip_rules_list,
+  ip_rules_add,
+  ip_rules_remove,
+  ip_rules_import,
+  ip_rules_export,
 };
 
 struct CommandLine {
   Command command = Command::serve;
   std::string config_file;                   // serve, config; empty: none given.
-  std::string countries_file;  // Of demo; empty: none.
+  std::string countries_file;                // Of demo; empty: none.
   std::string config_file_after;             // config diff
   std::string data_dir = "./data";           // Every command that looks at a node.
   std::string statement;                     // sql
@@ -79,6 +89,8 @@ struct CommandLine {
   bool from_archive = false;        // stats rebuild; always.
   bool check = false;               // stats rebuild: compare only.
   std::string operation = "value";  // counter: value, increment, decrement, reset.
+  IpRuleOptions ip_rule;            // ip-rules
+  ClientOptions client;             // stats clients and client
   bool json = false;
   std::optional<int> exit_code;  // Set: nothing to run, `message` says it all.
   std::string message;           // Help, version, or what is wrong with the arguments.

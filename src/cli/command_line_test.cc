@@ -55,6 +55,34 @@ TEST(CommandLineTest, ARebuildNamesItsSourceAndItsDays) {
   EXPECT_EQ(parse({"stats", "rebuild"}, "1").exit_code, 2) << "from what?";
 }
 
+TEST(CommandLineTest, ChangesOfIpRulesNameWhatAndHow) {
+  const auto add = parse({"ip-rules", "add", "192.0.2.1", "::/0", "--action", "throttle", "--limit",
+                          "5", "--window", "1m", "--for", "1h", "--reason", "r", "--dry-run"},
+                         "1");
+  EXPECT_EQ(add.exit_code, std::nullopt) << add.message;
+  EXPECT_EQ(add.command, Command::ip_rules_add);
+  EXPECT_EQ(add.ip_rule.matches, (std::vector<std::string>{"192.0.2.1", "::/0"}));
+  EXPECT_EQ(add.ip_rule.action + add.ip_rule.window + add.ip_rule.lifetime + add.ip_rule.reason,
+            "throttle1m1hr");
+  EXPECT_EQ(add.ip_rule.limit, 5U);
+  EXPECT_TRUE(add.ip_rule.dry_run);
+  EXPECT_EQ(parse({"ip-rules", "add", "192.0.2.1"}, "1").exit_code, 2) << "what with it?";
+  EXPECT_EQ(parse({"ip-rules", "add", "::1", "--action", "deny"}, "1").exit_code, 2);
+  EXPECT_EQ(parse({"ip-rules", "add", "::1", "--action", "block", "--for", "1h", "--expires",
+                   "2030-01-01T00:00:00Z"},
+                  "1")
+                .exit_code,
+            2)
+      << "one end, not two";
+  EXPECT_EQ(parse({"ip-rules", "remove"}, "1").exit_code, 2) << "of what?";
+  EXPECT_EQ(parse({"ip-rules", "remove", "--reason", "r"}, "1").ip_rule.reason, "r");
+  const auto import = parse({"ip-rules", "import", "-", "--replace", "--reason", "r"}, "1");
+  EXPECT_EQ(import.command, Command::ip_rules_import);
+  EXPECT_EQ(import.ip_rule.file, "-");
+  EXPECT_TRUE(import.ip_rule.replace);
+  EXPECT_EQ(parse({"ip-rules", "export", "--format", "csv"}, "1").ip_rule.format, "csv");
+}
+
 TEST(CommandLineTest, AStatementMayNameItsDays) {
   const auto line = parse({"sql", "--from", "2026-11-20", "--to", "2026-11-23", "SELECT 1"}, "1");
   EXPECT_EQ(line.exit_code, std::nullopt) << line.message;

@@ -74,6 +74,31 @@ base::Result<std::string> decode64(std::string_view text, std::string_view alpha
   return bytes;
 }
 
+// The bytes that follow `first` in a character of UTF-8; -1: no character begins with it.
+int continuation_bytes(unsigned char first) {
+  if (first < 0x80) return 0;
+  if (first < 0xc2) return -1;  // A continuation, or a longer form of ASCII.
+  if (first < 0xe0) return 1;
+  if (first < 0xf0) return 2;
+  return first < 0xf5 ? 3 : -1;
+}
+
+// Source: RFC 3629, section 4: neither longer forms, surrogates nor what lies beyond U+10FFFF.
+bool valid_second(unsigned char first, unsigned char second) {
+  switch (first) {
+    case 0xe0:
+      return second >= 0xa0;
+    case 0xed:
+      return second < 0xa0;
+    case 0xf0:
+      return second >= 0x90;
+    case 0xf4:
+      return second < 0x90;
+    default:
+      return true;
+  }
+}
+
 }  // namespace
 
 std::string hex_encode(std::string_view bytes) {
@@ -113,6 +138,20 @@ std::string base64url_encode(std::string_view bytes) {
 
 base::Result<std::string> base64url_decode(std::string_view text) {
   return decode64(text, kBase64Url, false);
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const auto first = static_cast<unsigned char>(text.front());
+    const int more = continuation_bytes(first);
+    if (more < 0 || text.size() <= static_cast<size_t>(more)) return false;
+    for (size_t i = 1; i <= static_cast<size_t>(more); ++i) {
+      const auto byte = static_cast<unsigned char>(text[i]);
+      if ((byte & 0xc0U) != 0x80 || (i == 1 && !valid_second(first, byte))) return false;
+    }
+    text.remove_prefix(static_cast<size_t>(more) + 1);
+  }
+  return true;
 }
 
 }  // namespace weir::codec

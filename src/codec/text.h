@@ -1,6 +1,7 @@
 #pragma once
 // Bytes as text: hexadecimal and base64 (RFC 4648). Decoders accept exactly what encoders write, so
-// that no two texts mean the same bytes (hexadecimal digits may also be upper case).
+// that no two texts mean the same bytes (hexadecimal digits may also be upper case). And whether
+// bytes are text.
 
 #include <string>
 #include <string_view>
@@ -19,5 +20,8 @@ base::Result<std::string> base64_decode(std::string_view text);
 
 std::string base64url_encode(std::string_view bytes);  // '-' and '_', no padding.
 base::Result<std::string> base64url_decode(std::string_view text);
+
+// Source: RFC 3629.
+bool is_utf8(std::string_view text);
 
 }  // namespace weir::codec

@@ -15,6 +15,31 @@ namespace {
 constexpr std::array<uint8_t, 12> kV4Prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 static_assert(IpText::kBytesMax + 1 == INET6_ADDRSTRLEN);
 
+// Of both: an address, and the bits after its slash in the mapped form; 128 where it has none.
+struct Prefix {
+  IpAddress ip;
+  unsigned bits = 128;
+};
+
+std::optional<Prefix> parse_prefix(std::string_view text) {
+  const size_t slash = text.find('/');
+  const std::string_view address = text.substr(0, slash);
+  const auto ip = parse_ip(address);
+  if (!ip) return std::nullopt;
+  if (slash == std::string_view::npos) return Prefix{*ip};
+  const bool dotted = address.find(':') == std::string_view::npos;
+  const std::string_view digits = text.substr(slash + 1);
+  if (digits.empty() || (digits.size() > 1 && digits.front() == '0')) return std::nullopt;
+  unsigned bits = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  if (bits > (dotted ? 32U : 128U)) return std::nullopt;
+  if (dotted) bits += 96;
+  // A mapped address under a shorter prefix would be neither an IPv4 nor an IPv6 network.
+  if (ip->is_v4() && bits < 96) return std::nullopt;
+  return Prefix{*ip, bits};
+}
+
 }  // namespace
 
 IpAddress IpAddress::from_v4(uint32_t host_order) {
@@ -77,26 +102,21 @@ bool Cidr::contains(const IpAddress& ip) const {
   return ((ip.bytes[whole] ^ network.bytes[whole]) >> (8U - bits)) == 0;
 }
 
+std::optional<Cidr> network_of(std::string_view text) {
+  std::optional<Prefix> prefix = parse_prefix(text);
+  if (!prefix) return std::nullopt;
+  for (unsigned bit = prefix->bits; bit < 128; ++bit)
+    prefix->ip.bytes[bit / 8U] &= static_cast<uint8_t>(~(0x80U >> bit % 8U));
+  return Cidr{prefix->ip, static_cast<uint8_t>(prefix->bits)};
+}
+
 std::optional<Cidr> parse_cidr(std::string_view text) {
-  const size_t slash = text.find('/');
-  const std::string_view address = text.substr(0, slash);
-  const auto ip = parse_ip(address);
-  if (!ip) return std::nullopt;
-  if (slash == std::string_view::npos) return Cidr{*ip, 128};
-  const bool dotted = address.find(':') == std::string_view::npos;
-  const std::string_view digits = text.substr(slash + 1);
-  if (digits.empty() || (digits.size() > 1 && digits.front() == '0')) return std::nullopt;
-  unsigned bits = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  if (bits > (dotted ? 32U : 128U)) return std::nullopt;
-  if (dotted) bits += 96;
-  // A mapped address under a shorter prefix would be neither an IPv4 nor an IPv6 network.
-  if (ip->is_v4() && bits < 96) return std::nullopt;
-  for (unsigned bit = bits; bit < 128; ++bit) {
-    if ((ip->bytes[bit / 8U] & (0x80U >> bit % 8U)) != 0) return std::nullopt;
+  const std::optional<Prefix> prefix = parse_prefix(text);
+  if (!prefix) return std::nullopt;
+  for (unsigned bit = prefix->bits; bit < 128; ++bit) {
+    if ((prefix->ip.bytes[bit / 8U] & (0x80U >> bit % 8U)) != 0) return std::nullopt;
   }
-  return Cidr{*ip, static_cast<uint8_t>(bits)};
+  return Cidr{prefix->ip, static_cast<uint8_t>(prefix->bits)};
 }
 
 std::string to_string(const Cidr& cidr) {

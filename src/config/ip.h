@@ -60,6 +60,8 @@ struct Cidr {
 // that a slip of the pen ("10.0.0.1/8") is seen.
 std::optional<Cidr> parse_cidr(std::string_view text);
 std::string to_string(const Cidr& cidr);
+// The prefix that was meant by one with bits after it, for messages: 10.0.0.0/8 for "10.0.0.1/8".
+std::optional<Cidr> network_of(std::string_view text);
 
 // Threading: immutable after construction.
 class CidrSet {

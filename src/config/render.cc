@@ -386,6 +386,21 @@ std::string rules_to_toml(const Config& config) {
   return toml_of(renderer.take(), Secrets::shown);  // Rules hold none.
 }
 
+std::string ip_rules_to_toml(const std::vector<IpRule>& rules) {
+  Renderer ordinary{/*with_rules=*/true};
+  ordinary.ip_rules({}, {IpRule{}});
+  std::map<std::string, std::string> defaults;
+  for (Line& line : ordinary.take())
+    defaults.emplace(std::move(line.name), std::move(line.value));
+  Renderer renderer{/*with_rules=*/true};
+  renderer.ip_rules({}, rules);
+  std::vector<Line> lines = renderer.take();
+  std::erase_if(lines, [&defaults](const Line& line) {
+    return line.name != "match" && defaults[line.name] == line.value;
+  });
+  return toml_of(lines, Secrets::shown);
+}
+
 std::vector<std::string> changed_keys(const Config& before, const Config& after) {
   std::vector<std::string> keys;
   for (Setting& setting : changed(before, after))

@@ -34,6 +34,9 @@ std::string to_toml(const Config& config, Secrets secrets = Secrets::hidden);
 // What load_rules() reads back to the same rules.
 std::string rules_to_toml(const Config& config);
 
+// [[ip_rules]] alone, without the keys that have their defaults: to be pasted into a file.
+std::string ip_rules_to_toml(const std::vector<IpRule>& rules);
+
 // The keys whose values differ, in order; a route that was added or removed is one key,
 // "routes.ID"; so are all IP rules together, "ip_rules", because they have no names.
 std::vector<std::string> changed_keys(const Config& before, const Config& after);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -21,24 +20,6 @@ namespace {
 
 constexpr std::string_view kMatchAllowed =
     R"("203.0.113.7", "203.0.113.0/24", "2001:db8::/32"; no bits after the prefix)";
-
-// The prefix that was meant by one with bits after it.
-std::optional<Cidr> network_of(std::string_view text) {
-  const size_t slash = text.find('/');
-  if (slash == std::string_view::npos) return std::nullopt;
-  std::optional<IpAddress> ip = parse_ip(text.substr(0, slash));
-  const std::string_view digits = text.substr(slash + 1);
-  unsigned bits = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-  const bool is_dotted = text.find(':') == std::string_view::npos;
-  if (!ip || error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  if (bits > (is_dotted ? 32U : 128U)) return std::nullopt;
-  if (is_dotted) bits += 96;
-  if (ip->is_v4() && bits < 96) return std::nullopt;
-  for (unsigned bit = bits; bit < 128; ++bit)
-    ip->bytes[bit / 8U] &= static_cast<uint8_t>(~(0x80U >> bit % 8U));
-  return Cidr{*ip, static_cast<uint8_t>(bits)};
-}
 
 // Threading: one thread at a time.
 class IpRulesCheck {

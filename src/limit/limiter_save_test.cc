@@ -112,7 +112,7 @@ TEST(LimiterSaveTest, AResetIsSavedToo) {
 // another limiter, which from then on answers every request as the first one does.
 TEST(LimiterSaveTest, ARestoredLimiterAnswersAsTheOneThatWasSaved) {
   base::Random random{17};
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < 10; ++round) {
     Limiter one{500'000, kSeed};  // Enough memory, so that no log is rounded further.
     const Limit limit{static_cast<uint32_t>(1 + random.next() % (round % 2 == 0 ? 128 : 3000)),
                       seconds{1 + static_cast<int64_t>(random.next() % 4000)}};
@@ -153,7 +153,7 @@ TEST(LimiterSaveTest, ARestoredLimiterAnswersAsTheOneThatWasSaved) {
 // it would have, and never shorter.
 TEST(LimiterSaveTest, AnotherClockNeverLetsMoreThroughThanTheLimit) {
   base::Random random{18};
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < 40; ++round) {
     Limiter one{500'000, kSeed};
     const bool exact = round % 2 == 0;
     const Limit limit{static_cast<uint32_t>(1 + random.next() % (exact ? 128 : 2000)),

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "codec/text.h"
+
 namespace weir::objects {
 namespace {
 
@@ -20,45 +22,6 @@ Error invalid(base::StaticText what) {
 
 Error over_limit(base::StaticText what) {
   return {ErrorCode::limit_exceeded, Origin::client, Retry::never, 0, what};
-}
-
-// The bytes that follow `first` in a character of UTF-8; -1: no character begins with it.
-int continuation_bytes(unsigned char first) {
-  if (first < 0x80) return 0;
-  if (first < 0xc2) return -1;  // A continuation, or a longer form of ASCII.
-  if (first < 0xe0) return 1;
-  if (first < 0xf0) return 2;
-  return first < 0xf5 ? 3 : -1;
-}
-
-// Source: RFC 3629, section 4: neither longer forms, surrogates nor what lies beyond U+10FFFF.
-bool valid_second(unsigned char first, unsigned char second) {
-  switch (first) {
-    case 0xe0:
-      return second >= 0xa0;
-    case 0xed:
-      return second < 0xa0;
-    case 0xf0:
-      return second >= 0x90;
-    case 0xf4:
-      return second < 0x90;
-    default:
-      return true;
-  }
-}
-
-bool valid_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const auto first = static_cast<unsigned char>(text.front());
-    const int more = continuation_bytes(first);
-    if (more < 0 || text.size() <= static_cast<size_t>(more)) return false;
-    for (size_t i = 1; i <= static_cast<size_t>(more); ++i) {
-      const auto byte = static_cast<unsigned char>(text[i]);
-      if ((byte & 0xc0U) != 0x80 || (i == 1 && !valid_second(first, byte))) return false;
-    }
-    text.remove_prefix(static_cast<size_t>(more) + 1);
-  }
-  return true;
 }
 
 bool is_control(char byte) {
@@ -92,7 +55,7 @@ Status check_metadata(const Metadata& metadata) {
 
 Status check_key(std::string_view key) {
   if (key.size() > kKeyBytesMax) return over_limit("object key length");
-  if (!valid_utf8(key)) return invalid("object key encoding");
+  if (!codec::is_utf8(key)) return invalid("object key encoding");
   if (std::any_of(key.begin(), key.end(), is_control)) return invalid("object key character");
   for (size_t begin = 0; begin <= key.size();) {
     const size_t end = std::min(key.find('/', begin), key.size());

@@ -47,9 +47,9 @@ base::Status Accumulator::fold(const Fact& fact) {
     if (row.requests == 0) row.first_ms = row.last_ms = fact.ts_ms;
     row.through = fact.seq;
     ++row.requests;
-    row.errors += fact.error ? 1 : 0;
-    row.blocked += fact.geo == traffic::GeoAction::blocked ? 1 : 0;
-    row.throttled += fact.geo == traffic::GeoAction::throttled ? 1 : 0;
+    row.errors += fact.is_error() ? 1U : 0U;
+    row.blocked += fact.is_blocked() ? 1U : 0U;
+    row.throttled += fact.is_throttled() ? 1U : 0U;
     row.bytes_in += fact.bytes_in;
     row.bytes_out += fact.bytes_out;
     row.first_ms = std::min(row.first_ms, fact.ts_ms);

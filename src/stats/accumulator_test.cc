@@ -1,5 +1,6 @@
 #include "stats/accumulator.h"
 
+#include <array>
 #include <cstdlib>
 #include <map>
 #include <random>
@@ -223,7 +224,7 @@ TEST(AccumulatorTest, EveryEventIsInTheTablesOnceWhateverHappens) {
               fact(events.size() + 1, kNoonMs + static_cast<int64_t>(below(4)) * kHourMs * 7,
                    1 + static_cast<int64_t>(below(12)), mixed(below(40)));
           fresh.us = below(100'000);
-          fresh.error = below(3) == 0;
+          fresh.status = std::array<uint16_t, 5>{200, 304, 403, 429, 500}[below(5)];
           events.push_back(fresh);
           ASSERT_TRUE(accumulator->fold(fresh).ok());
         }
@@ -245,7 +246,7 @@ TEST(AccumulatorTest, EveryEventIsInTheTablesOnceWhateverHappens) {
       FakeTables::Client& row = clients[{each.ts_ms / (24 * kHourMs), each.client}];
       row.through = each.seq;
       ++row.requests;
-      row.errors += each.error ? 1 : 0;
+      row.errors += each.status >= 400 ? 1 : 0;
     }
     ASSERT_EQ(tables.clients, clients);
     ASSERT_EQ(tables.sketches.size(), sketches.size());

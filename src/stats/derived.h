@@ -32,7 +32,14 @@ struct Fact {
   uint64_t bytes_out = 0;
   std::string_view ip;  // As recorded; may be empty.
   traffic::GeoAction geo = traffic::GeoAction::none;
-  bool error = false;
+  uint16_t status = 200;
+
+  bool is_error() const { return status >= 400; }
+  // Refused, by whomever: 403 and 429 are told as such, whether Weir or the upstream did.
+  bool is_blocked() const { return geo == traffic::GeoAction::blocked || status == 403; }
+  bool is_throttled() const {
+    return !is_blocked() && (geo == traffic::GeoAction::throttled || status == 429);
+  }
 };
 
 struct SketchKey {

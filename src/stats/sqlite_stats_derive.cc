@@ -31,7 +31,7 @@ Fact fact_of(const Statement& row, const std::string& ip) {
           .bytes_out = row.column_unsigned(9),
           .ip = ip,
           .geo = static_cast<traffic::GeoAction>(row.column_int(7)),
-          .error = row.column_int(3) >= 400};
+          .status = static_cast<uint16_t>(row.column_int(3))};
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ void SqliteStats::fold_committed(const Batch& batch) {
                                                    .bytes_out = event.bytes_out,
                                                    .ip = event.client_ip,
                                                    .geo = event.geo,
-                                                   .error = event.is_error()});
+                                                   .status = event.status});
     if (!folded.ok()) return;
   }
 }

@@ -261,10 +261,10 @@ class GeoReloads(GeoTest):
             spoil()
             text = wait_for(lambda: self.alarms().get("geo_database"), "the alarm")
             self.assertIn("the database read before is in use", text)
+            wait_for(lambda: "alarm geo_database: " in self.weir.output(), "its line in the log")
             self.assertEqual(self.ask_from("127.0.0.2", "/all/damaged").status, 403)
             self.replace(PLACES)
             wait_for(lambda: "geo_database" not in self.alarms(), "the end of the alarm")
-        self.assertIn("alarm geo_database: ", self.weir.output())
 
     def test_truncating_the_file_in_place_harms_nothing(self):
         with open(self.file, "r+b") as file:

@@ -9,6 +9,7 @@ third exchange of the epoch that was killed on the seventh pass.
 
 import os
 import re
+import time
 import unittest
 
 from books import compare
@@ -193,9 +194,13 @@ class CollectorWalk(WalkTest):
             rows = node.sql("SELECT path, requests FROM path_stats_hourly "
                             "WHERE path NOT LIKE '\\_\\_%' ESCAPE '\\'")
             return {row["path"]: row["requests"] for row in rows}
-        # The tables are merged into the hourly rows every second or so.
+        # The tables are merged into the hourly rows every second or so, those of earlier lives not
+        # before the last one's.
         last = f"e{ledger.epoch}-{ledger.number}"
         wait_for(lambda: any(path.endswith(last) for path in counted()), f"{context}: {last}")
+        until = time.monotonic() + 20
+        while len(ledger.complete - counted().keys()) > kills and time.monotonic() < until:
+            time.sleep(0.1)
         rows = counted()
         self.assertEqual({path: n for path, n in rows.items() if n != 1}, {}, context)
         known = ledger.sent | {"__unrouted__", "__malformed__"}

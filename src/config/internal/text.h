@@ -23,6 +23,13 @@ inline std::string to_lower(std::string_view text) {
   return out;
 }
 
+// Without the `blanks` at its ends.
+inline std::string_view trimmed(std::string_view text, std::string_view blanks) {
+  const size_t first = text.find_first_not_of(blanks);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
 // Source: RFC 9110 section 5.6.2.
 inline bool is_token(std::string_view text) {
   static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
