@@ -7,10 +7,8 @@
 //
 // What counts as what, of each request once:
 //   blocked    a geographic rule blocked it, or its status is 403: IP rules, bans, the upstream
-//   throttled  else, a geographic rule throttled it, or its status is 429: rate limits, the
-//   upstream errors     status 400 and above, so that those of the two above with their usual
-//   statuses are
-//              among them
+//   throttled  else, a geographic rule throttled it, or its status is 429: limits, the upstream
+//   errors     status 400 and above: the two above with their usual statuses among them
 //   success    all others: requests - errors. The two above are not subtracted once more.
 
 #include <cstddef>
