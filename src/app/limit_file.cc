@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "codec/crc32c.h"
+#include "codec/little_endian.h"
 #include "codec/sha256.h"
 #include "os/random.h"
 
@@ -21,18 +22,6 @@ constexpr size_t kBootBytes = 16;
 constexpr size_t kFrameAimBytes = 256UL * 1024;
 constexpr size_t kFrameBytesMax = 4UL * 1024 * 1024;
 
-void put_number(std::string& out, uint64_t number, size_t bytes) {
-  for (size_t nth = 0; nth < bytes; ++nth)
-    out += static_cast<char>(number >> 8 * nth & 0xffU);
-}
-
-uint64_t number_at(std::string_view bytes, size_t at, size_t count) {
-  uint64_t number = 0;
-  for (size_t nth = 0; nth < count; ++nth)
-    number |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[at + nth])) << 8 * nth;
-  return number;
-}
-
 int64_t us_of(base::Monotonic now) {
   return std::chrono::floor<std::chrono::microseconds>(now.time_since_epoch()).count();
 }
@@ -46,9 +35,9 @@ std::string boot_bytes(os::Files& files) {
 
 std::string header_of(uint64_t seed) {
   std::string header{kMagic};
-  put_number(header, seed, 8);
-  put_number(header, codec::crc32c(header), 4);
-  put_number(header, 0, 4);
+  codec::append_little_endian(header, seed);
+  codec::append_little_endian(header, codec::crc32c(header));
+  codec::append_little_endian(header, uint32_t{0});
   return header;
 }
 
@@ -77,11 +66,12 @@ base::Status LimitFile::open_for_reading() {
   std::array<char, kHeaderBytes> bytes;
   const size_t count = WEIR_TRY(input_->read_at(0, bytes));
   const std::string_view header{bytes.data(), count};
-  if (count != kHeaderBytes || header != header_of(number_at(header, kMagic.size(), 8))) {
+  if (count != kHeaderBytes ||
+      header != header_of(codec::load_little_endian<uint64_t>(bytes.data() + kMagic.size()))) {
     return base::Error{base::ErrorCode::corrupt, base::Origin::storage, base::Retry::never, 0,
                        "its beginning is damaged, or of another version"};
   }
-  seed_ = number_at(header, kMagic.size(), 8);
+  seed_ = codec::load_little_endian<uint64_t>(bytes.data() + kMagic.size());
   return {};
 }
 
@@ -91,8 +81,8 @@ std::chrono::microseconds LimitFile::shift_of(std::string_view head) const {
   const bool is_same_boot =
       head.substr(24, kBootBytes) == boot_ && boot_ != std::string(kBootBytes, '\0');
   if (is_same_boot) return std::chrono::microseconds{0};
-  const auto saved_at = static_cast<int64_t>(number_at(head, 8, 8));
-  const auto saved_wall = static_cast<int64_t>(number_at(head, 16, 8));
+  const auto saved_at = static_cast<int64_t>(codec::load_little_endian<uint64_t>(&head[8]));
+  const auto saved_wall = static_cast<int64_t>(codec::load_little_endian<uint64_t>(&head[16]));
   const int64_t passed =
       std::max<int64_t>(0, clock_.wall().time_since_epoch().count() - saved_wall);
   return std::chrono::microseconds{us_of(clock_.monotonic()) - passed - saved_at};
@@ -116,13 +106,13 @@ LimitFile::Loaded LimitFile::load(limit::Limiter& limiter) {
     loaded.problem = fmt::format("{} is damaged from byte {} on", path_, offset);
     const std::string_view head{bytes.data(), count.value()};
     if (head.size() < kFrameHeadBytes || !head.starts_with(kFrameMagic)) return loaded;
-    const size_t length = number_at(head, 4, 4);
+    const size_t length = codec::load_little_endian<uint32_t>(&head[4]);
     if (length > kFrameBytesMax) return loaded;
     payload.resize(length);
     const base::Result<size_t> read = file->read_at(offset + kFrameHeadBytes, payload);
     if (!read.ok() || read.value() != length) return loaded;
     const uint32_t sum = codec::crc32c(payload, codec::crc32c(head.substr(0, kFrameHeadBytes - 4)));
-    if (sum != number_at(head, kFrameHeadBytes - 4, 4)) return loaded;
+    if (sum != codec::load_little_endian<uint32_t>(&head[kFrameHeadBytes - 4])) return loaded;
     const base::Result<size_t> restored =
         limiter.restore(payload, shift_of(head), clock_.monotonic());
     if (!restored.ok()) return loaded;
@@ -186,11 +176,12 @@ base::Result<uint64_t> LimitFile::write_entries(limit::Limiter& limiter, os::Fil
 
 base::Status LimitFile::write_frame(os::File& file, uint64_t& offset, std::string_view entries) {
   std::string head{kFrameMagic};
-  put_number(head, entries.size(), 4);
-  put_number(head, static_cast<uint64_t>(us_of(clock_.monotonic())), 8);
-  put_number(head, static_cast<uint64_t>(clock_.wall().time_since_epoch().count()), 8);
+  codec::append_little_endian(head, static_cast<uint32_t>(entries.size()));
+  codec::append_little_endian(head, static_cast<uint64_t>(us_of(clock_.monotonic())));
+  codec::append_little_endian(head,
+                              static_cast<uint64_t>(clock_.wall().time_since_epoch().count()));
   head += boot_;
-  put_number(head, codec::crc32c(entries, codec::crc32c(head)), 4);
+  codec::append_little_endian(head, codec::crc32c(entries, codec::crc32c(head)));
   WEIR_TRY(file.write_at(offset, head));
   WEIR_TRY(file.write_at(offset + head.size(), entries));
   offset += head.size() + entries.size();

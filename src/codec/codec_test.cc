@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "codec/crc32c.h"
 #include "codec/iso_time.h"
+#include "codec/little_endian.h"
 #include "codec/sha256.h"
 #include "codec/text.h"
 #include "codec/varint.h"
@@ -96,6 +97,19 @@ TEST(Sha256Test, MatchesThePublishedVectors) {
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
   EXPECT_TRUE(equal_in_constant_time("ab", "ab"));
   EXPECT_FALSE(equal_in_constant_time("ab", "ac") || equal_in_constant_time("ab", "abc"));
+}
+
+TEST(LittleEndianTest, TheLeastByteComesFirst) {
+  std::string bytes;
+  append_little_endian(bytes, uint16_t{0x0201});
+  append_little_endian(bytes, uint32_t{0x06050403});
+  append_little_endian(bytes, uint64_t{0x0e0d0c0b0a090807});
+  EXPECT_EQ(bytes, "\1\2\3\4\5\6\7\x8\x9\xa\xb\xc\xd\xe");
+  EXPECT_EQ(load_little_endian<uint32_t>(bytes.data() + 2), 0x06050403U);
+  EXPECT_EQ(load_little_endian<uint64_t>(bytes.data() + 6), 0x0e0d0c0b0a090807U);
+  std::array<char, 4> four{};
+  store_little_endian(four.data(), uint32_t{0x04030201});
+  EXPECT_EQ(std::string(four.begin(), four.end()), "\1\2\3\4");
 }
 
 TEST(IsoTimeTest, WritesAndReadsTheSameMoment) {

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "codec/crc32c.h"
+#include "codec/little_endian.h"
 
 namespace weir::codec {
 namespace {
@@ -33,18 +34,6 @@ constexpr size_t kHeaderBytes = 24;
 constexpr size_t kTrailerBytes = 8;
 constexpr int kRawDeflate = -15;  // zlib's name for "no header of its own, window of 32 KiB".
 constexpr size_t kOutBytes = 65536;
-
-void put_u32(char* out, uint32_t value) {
-  for (unsigned i = 0; i < 4; ++i)
-    out[i] = static_cast<char>(static_cast<unsigned char>(value >> (8 * i)));
-}
-
-uint32_t get_u32(const char* in) {
-  uint32_t value = 0;
-  for (unsigned i = 0; i < 4; ++i)
-    value |= static_cast<uint32_t>(static_cast<unsigned char>(in[i])) << (8 * i);
-  return value;
-}
 
 const Bytef* as_bytes(const char* text) {
   return reinterpret_cast<const Bytef*>(text);
@@ -112,12 +101,12 @@ Status GzipWriter::write_member(size_t raw_bytes) {
 
   const size_t bytes = kHeaderBytes + stream_->total_out + kTrailerBytes;
   char* const trailer = member_.data() + bytes - kTrailerBytes;
-  put_u32(trailer, raw_crc({raw_.data(), raw_bytes}));
-  put_u32(trailer + 4, static_cast<uint32_t>(raw_bytes));
+  store_little_endian<uint32_t>(trailer, raw_crc({raw_.data(), raw_bytes}));
+  store_little_endian<uint32_t>(trailer + 4, static_cast<uint32_t>(raw_bytes));
   std::memcpy(member_.data(), kHeaderStart.data(), kHeaderStart.size());
-  put_u32(member_.data() + kLengthAt, static_cast<uint32_t>(bytes));
+  store_little_endian<uint32_t>(member_.data() + kLengthAt, static_cast<uint32_t>(bytes));
   const std::string_view member{member_.data(), bytes};
-  put_u32(member_.data() + kChecksumAt, member_checksum(member));
+  store_little_endian<uint32_t>(member_.data() + kChecksumAt, member_checksum(member));
 
   const Status taken = sink_(member, {raw_offset_, raw_bytes, compressed_offset_, bytes});
   if (!taken.ok()) return *(failed_ = taken.error());
@@ -185,11 +174,11 @@ bool GzipReader::fill(std::string_view& input, size_t bytes) {
 Status GzipReader::begin_member() {
   const std::string_view header{fixed_.data(), kHeaderBytes};
   if (!header.starts_with(kHeaderStart)) return corrupt("gzip header");
-  const uint32_t member_bytes = get_u32(fixed_.data() + kLengthAt);
+  const uint32_t member_bytes = load_little_endian<uint32_t>(fixed_.data() + kLengthAt);
   if (member_bytes <= kHeaderBytes + kTrailerBytes) return corrupt("gzip member length");
   deflate_left_ = member_bytes - kHeaderBytes - kTrailerBytes;
   deflate_ended_ = false;
-  expected_checksum_ = get_u32(fixed_.data() + kChecksumAt);
+  expected_checksum_ = load_little_endian<uint32_t>(fixed_.data() + kChecksumAt);
   checksum_ = crc32c(header.substr(0, kChecksumAt));
   raw_crc_ = raw_size_ = 0;
   WEIR_ASSERT(inflateReset(stream_.get()) == Z_OK);
@@ -243,8 +232,9 @@ Status GzipReader::deliver(std::string_view raw) {
 Status GzipReader::end_member() {
   checksum_ = crc32c({fixed_.data(), kTrailerBytes}, checksum_);
   if (checksum_ != expected_checksum_) return corrupt("gzip member checksum");
-  if (get_u32(fixed_.data()) != raw_crc_) return corrupt("gzip checksum");
-  if (get_u32(fixed_.data() + 4) != raw_size_) return corrupt("gzip raw length");
+  if (load_little_endian<uint32_t>(fixed_.data()) != raw_crc_) return corrupt("gzip checksum");
+  if (load_little_endian<uint32_t>(fixed_.data() + 4) != raw_size_)
+    return corrupt("gzip raw length");
   ++members_;
   state_ = State::header;
   return {};

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "codec/crc32c.h"
+#include "codec/little_endian.h"
 #include "codec/text.h"
 #include "codec/varint.h"
 
@@ -39,18 +40,6 @@ void put_number(std::string& out, uint64_t value) {
 void put_text(std::string& out, std::string_view text) {
   put_number(out, text.size());
   out += text;
-}
-
-void put_u32(std::string& out, uint32_t value) {
-  for (unsigned shift = 0; shift < 32; shift += 8)
-    out += static_cast<char>(static_cast<unsigned char>(value >> shift));
-}
-
-uint32_t get_u32(std::string_view in) {
-  uint32_t value = 0;
-  for (unsigned i = 0; i < kNumberBytes; ++i)
-    value |= static_cast<uint32_t>(static_cast<unsigned char>(in[i])) << (8 * i);
-  return value;
 }
 
 bool get_text(std::string_view& in, std::string& text) {
@@ -110,8 +99,8 @@ bool decode(std::string_view in, ObjectInfo& info) {
 std::string encode_tail(ObjectInfo& info) {
   std::string out = encode(info);
   info.etag = etag_of(out);
-  put_u32(out, static_cast<uint32_t>(out.size()));
-  put_u32(out, codec::crc32c(out));
+  codec::append_little_endian(out, static_cast<uint32_t>(out.size()));
+  codec::append_little_endian(out, codec::crc32c(out));
   out += kMagic;
   WEIR_ASSERT(out.size() <= kTailBytesMax);
   return out;
@@ -120,10 +109,11 @@ std::string encode_tail(ObjectInfo& info) {
 Result<Tail> decode_tail(std::string_view file_end) {
   if (file_end.size() < kFooterBytes || !file_end.ends_with(kMagic)) return corrupt();
   const size_t before_footer = file_end.size() - kFooterBytes;
-  const size_t bytes = get_u32(file_end.substr(before_footer));
+  const size_t bytes = codec::load_little_endian<uint32_t>(&file_end[before_footer]);
   if (bytes > before_footer) return corrupt();
   const std::string_view checked = file_end.substr(before_footer - bytes, bytes + kNumberBytes);
-  if (codec::crc32c(checked) != get_u32(file_end.substr(before_footer + kNumberBytes))) {
+  if (codec::crc32c(checked) !=
+      codec::load_little_endian<uint32_t>(&file_end[before_footer + kNumberBytes])) {
     return corrupt();
   }
   const std::string_view description = checked.substr(0, bytes);

@@ -1,5 +1,6 @@
 #include "limit/internal/log_image.h"
 
+#include "codec/little_endian.h"
 #include "limit/internal/window_log.h"
 
 namespace weir::limit {
@@ -8,16 +9,10 @@ namespace {
 constexpr uint16_t kPaired = 1U << 15U;
 constexpr uint64_t kNewestMax = (uint64_t{1} << 48U) - 1;
 
-void append_number(std::string& out, uint64_t number, size_t bytes) {
-  for (size_t nth = 0; nth < bytes; ++nth)
-    out += static_cast<char>(number >> 8 * nth & 0xffU);
-}
-
-uint64_t take_number(std::string_view& bytes, size_t count) {
-  uint64_t number = 0;
-  for (size_t nth = 0; nth < count; ++nth)
-    number |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[nth])) << 8 * nth;
-  bytes.remove_prefix(count);
+template <typename Number>
+Number take(std::string_view& bytes) {
+  const auto number = codec::load_little_endian<Number>(bytes.data());
+  bytes.remove_prefix(sizeof number);
   return number;
 }
 
@@ -42,24 +37,24 @@ bool is_in_order(const LogImage& image) {
 
 void append_head(std::string& out, const base::TableKey& key, uint64_t newest_us, uint32_t window_s,
                  bool paired, size_t words) {
-  append_number(out, key.group, 8);
-  append_number(out, key.member, 8);
-  append_number(out, newest_us, 8);
-  append_number(out, window_s, 4);
-  append_number(out, words | (paired ? kPaired : 0U), 2);
+  codec::append_little_endian(out, key.group);
+  codec::append_little_endian(out, key.member);
+  codec::append_little_endian(out, newest_us);
+  codec::append_little_endian(out, window_s);
+  codec::append_little_endian(out, static_cast<uint16_t>(words | (paired ? kPaired : 0U)));
 }
 
 void append_word(std::string& out, uint32_t word) {
-  append_number(out, word, 4);
+  codec::append_little_endian(out, word);
 }
 
 bool take_image(std::string_view& bytes, LogImage& image) {
   if (bytes.size() < LogImage::kHeadBytes) return false;
-  image.key.group = take_number(bytes, 8);
-  image.key.member = take_number(bytes, 8);
-  image.newest_us = take_number(bytes, 8);
-  image.window_s = static_cast<uint32_t>(take_number(bytes, 4));
-  const auto words = static_cast<uint16_t>(take_number(bytes, 2));
+  image.key.group = take<uint64_t>(bytes);
+  image.key.member = take<uint64_t>(bytes);
+  image.newest_us = take<uint64_t>(bytes);
+  image.window_s = take<uint32_t>(bytes);
+  const auto words = take<uint16_t>(bytes);
   image.paired = (words & kPaired) != 0;
   image.words = words & (kPaired - 1U);
   if (image.newest_us > kNewestMax || image.words > LogImage::kWordsMax ||
@@ -68,7 +63,7 @@ bool take_image(std::string_view& bytes, LogImage& image) {
   }
   if (image.words > 0 && (image.window_s == 0 || image.window_s > kWindowMax.count())) return false;
   for (size_t nth = 0; nth < image.words; ++nth)
-    image.word[nth] = static_cast<uint32_t>(take_number(bytes, 4));
+    image.word[nth] = take<uint32_t>(bytes);
   if (!image.paired && image.words > kExactRequestsMax) return false;
   return image.words == 0 || is_in_order(image);
 }
