@@ -145,8 +145,10 @@ class Sender::Handles {
   CURL* easy() const { return easy_; }
   CURLM* multi() const { return multi_; }
 
-  // Sets everything anew, for nothing of one message may be left for the next.
-  void prepare(Try& attempt) {
+  // Sets everything anew, for nothing of one message may be left for the next. Not CURLE_OK: this
+  // library cannot be told all of it (one without TLS, say), and then nothing may be sent.
+  CURLcode prepare(Try& attempt) {
+    refused_ = CURLE_OK;
     curl_.easy_reset(easy_);
     set(CURLOPT_URL, attempt.webhook.url.c_str());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -173,12 +175,14 @@ class Sender::Handles {
     set(CURLOPT_WRITEDATA, &attempt);
     set(CURLOPT_OPENSOCKETFUNCTION, &Handles::open_socket);
     set(CURLOPT_OPENSOCKETDATA, &attempt);
+    return refused_;
   }
 
  private:
   template <typename Value>
   void set(CURLoption option, Value value) {
-    WEIR_ASSERT(curl_.easy_setopt(easy_, option, value) == CURLE_OK);
+    const CURLcode code = curl_.easy_setopt(easy_, option, value);
+    if (refused_ == CURLE_OK) refused_ = code;
   }
 
   // Less than what it was given ends the transfer: enough was read.
@@ -206,6 +210,7 @@ class Sender::Handles {
   CURLM* multi_ = nullptr;
   CURL* easy_ = nullptr;
   curl_slist* headers_ = nullptr;
+  CURLcode refused_ = CURLE_OK;  // The first option that was, while preparing.
 };
 
 Sender::Sender(SenderOptions options) : options_(std::move(options)) {}
@@ -215,7 +220,8 @@ void Sender::run(Try& attempt, const std::atomic<bool>& cancelled) {
   const Curl& curl = handles_->curl();
   CURL* const easy = handles_->easy();
   CURLM* const multi = handles_->multi();
-  handles_->prepare(attempt);
+  attempt.code = handles_->prepare(attempt);
+  if (attempt.code != CURLE_OK) return say(attempt);
   WEIR_ASSERT(curl.multi_add_handle(multi, easy) == CURLM_OK);
   attempt.code = CURLE_ABORTED_BY_CALLBACK;
   while (!cancelled) {
@@ -232,11 +238,15 @@ void Sender::run(Try& attempt, const std::atomic<bool>& cancelled) {
   long status = 0;
   curl.easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
   attempt.status = static_cast<int>(status);
-  if (attempt.message[0] == '\0') {
-    const char* const said = curl.easy_strerror(attempt.code);
-    std::strncpy(attempt.message.data(), said, attempt.message.size() - 1);
-  }
+  say(attempt);
   curl.multi_remove_handle(multi, easy);
+}
+
+// What libcurl calls it, where it has said nothing itself.
+void Sender::say(Try& attempt) const {
+  if (attempt.message[0] != '\0') return;
+  const char* const said = handles_->curl().easy_strerror(attempt.code);
+  std::strncpy(attempt.message.data(), said, attempt.message.size() - 1);
 }
 
 // False: cancelled.

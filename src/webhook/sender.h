@@ -62,6 +62,7 @@ class Sender {
   class Handles;
 
   void run(Try& attempt, const std::atomic<bool>& cancelled);
+  void say(Try& attempt) const;
   bool pause(std::chrono::milliseconds wait, const std::atomic<bool>& cancelled);
 
   const SenderOptions options_;
