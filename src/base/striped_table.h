@@ -142,14 +142,7 @@ class StripedTable {
       const size_t bucket = bucket_of(value);
       marks_[bucket / 64] |= uint64_t{1} << bucket % 64;
     }
-    // Takes the mark off a bucket; whether there was one.
-    bool take_mark(size_t bucket) {
-      uint64_t& word = marks_[bucket / 64];
-      const uint64_t bit = uint64_t{1} << bucket % 64;
-      const bool marked = (word & bit) != 0;
-      word &= ~bit;
-      return marked;
-    }
+    void clear_mark(size_t bucket) { marks_[bucket / 64] &= ~(uint64_t{1} << bucket % 64); }
     // The next bucket from `bucket` on that is marked, or buckets().
     size_t next_mark(size_t bucket) const {
       for (; bucket < buckets(); bucket = (bucket / 64 + 1) * 64) {

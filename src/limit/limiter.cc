@@ -210,7 +210,7 @@ bool Limiter::save(SavePlace& place, bool all, base::Monotonic now, size_t bytes
       Table::Stripe& stripe = held.stripe(any);
       if (!all) place.bucket = stripe.next_mark(place.bucket);
       if (place.bucket >= stripe.buckets()) break;
-      stripe.take_mark(place.bucket);
+      stripe.clear_mark(place.bucket);
       stripe.each(place.bucket, [&](const base::TableKey& key, WindowLog& log) {
         const LogView view{log, stripe.extra.pool};
         if (all ? view.expired(us_of(now)) : log.changed == 0) return;

@@ -1,6 +1,8 @@
 #include <array>
 #include <atomic>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -79,6 +81,48 @@ TEST(LimiterThreadsTest, ASmallTableStandsThreadsThatChargeLookAndReset) {
   for (std::thread& thread : threads)
     thread.join();
   EXPECT_FALSE(wrong);
+}
+
+// Goal: nothing is missing in what was saved while others charged. Method: three threads charge
+// until they are refused, a fourth saves changes all the while and once more at the end; a limiter
+// that is given all of it has what the first one has.
+TEST(LimiterThreadsTest, WhatIsSavedBesideChargesIsComplete) {
+  Limiter limiter{256 * 8, 3};
+  const Limit limit{.requests = 60, .window = std::chrono::seconds{1000}};
+  const base::Monotonic now{std::chrono::seconds{1}};
+  const auto name = [](uint64_t client) { return std::string{static_cast<char>('a' + client)}; };
+  std::atomic<int> charging{3};
+  std::vector<std::thread> threads;
+  for (uint64_t nth = 0; nth < 3; ++nth) {
+    threads.emplace_back([&, nth] {
+      base::Random random{nth + 1};
+      for (int round = 0; round < 5000; ++round) {
+        const Charge charge{limiter.value_key("r", name(random.below(20))), limit};
+        Room room;
+        limiter.admit({&charge, 1}, now, {&room, 1});
+      }
+      --charging;
+    });
+  }
+  std::vector<std::string> saved;
+  Limiter::SavePlace place;
+  for (bool last = false; !last;) {
+    last = charging == 0;
+    std::string out;
+    while (limiter.save(place, false, now, out.size() + 500, out)) {
+    }
+    saved.push_back(std::move(out));
+  }
+  for (std::thread& thread : threads)
+    thread.join();
+  Limiter other{256 * 8, 3};
+  for (const std::string& bytes : saved)
+    ASSERT_TRUE(other.restore(bytes, std::chrono::microseconds{0}, now).ok());
+  for (uint64_t client = 0; client < 20; ++client) {
+    const Charge charge{limiter.value_key("r", name(client)), limit};
+    EXPECT_EQ(limiter.look(charge, now).remaining, 0U);
+    EXPECT_EQ(other.look(charge, now).remaining, 0U) << client;
+  }
 }
 
 }  // namespace
