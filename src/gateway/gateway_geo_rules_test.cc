@@ -269,12 +269,14 @@ TEST_P(GatewayGeoRulesTest, ARuleLastsFromItsStartToItsEnd) {
 
 TEST_P(GatewayGeoRulesTest, ADryRunIsCountedAndChangesNothing) {
   publish(rule("block", "\"DE\"", "enforce = false"));
-  EXPECT_EQ(rig.event(proxied()).geo, traffic::GeoAction::none);
+  const MuxStream& stream = proxied();
+  EXPECT_EQ(rig.event(stream).geo, traffic::GeoAction::none);
+  EXPECT_TRUE(would_be_denied(stream));
   EXPECT_EQ(dry_runs(GeoAction::block), 1U);
   publish(rule("throttle", "\"DE\"", "limit = 1\nwindow = \"10s\"\nenforce = false"));
-  proxied();
+  EXPECT_FALSE(would_be_denied(proxied()));
   EXPECT_EQ(dry_runs(GeoAction::throttle), 0U) << "it would have passed";
-  proxied();
+  EXPECT_TRUE(would_be_denied(proxied()));
   EXPECT_EQ(dry_runs(GeoAction::throttle), 1U);
   publish(rule("allow", "\"DE\"", "enforce = false") + rule("block", "\"*\""));
   answered(403);

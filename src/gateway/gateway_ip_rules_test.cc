@@ -182,15 +182,17 @@ TEST_P(GatewayIpRulesTest, ARuleEndsAtItsSecond) {
 
 TEST_P(GatewayIpRulesTest, ADryRunIsCountedAndChangesNothing) {
   publish(rule("192.0.2.7", "block", "enforce = false"));
-  proxied();
+  EXPECT_TRUE(would_be_denied(proxied()));
   EXPECT_EQ(dry_runs(IpAction::block), 1U);
   publish(throttle("192.0.2.7", 1, "enforce = false"));
-  proxied();
+  EXPECT_FALSE(would_be_denied(proxied()));
   EXPECT_EQ(dry_runs(IpAction::throttle), 0U) << "it would have passed";
-  EXPECT_EQ(proxied().head().field("X-RateLimit-Limit"), "(none)");
+  const MuxStream& stream = proxied();
+  EXPECT_EQ(stream.head().field("X-RateLimit-Limit"), "(none)");
+  EXPECT_TRUE(would_be_denied(stream));
   EXPECT_EQ(dry_runs(IpAction::throttle), 1U);
   publish(rule("192.0.2.7", "allow", "enforce = false") + rule("192.0.2.0/24", "block"));
-  answered(403);
+  EXPECT_FALSE(would_be_denied(answered(403))) << "it was, and the other would have let it pass";
   EXPECT_EQ(dry_runs(IpAction::allow), 1U);
   EXPECT_EQ(denied(IpAction::block), 1U) << "by the rule that is enforced";
 }

@@ -185,8 +185,13 @@ TEST_P(GatewayRateLimitTest, EachValueOfAHeaderHasALimitAndWhoChangesItIsUnderTh
 TEST_P(GatewayRateLimitTest, ALimitThatIsNotEnforcedCountsWhatItWouldRefuseAndLetsItPass) {
   rig.publish_with(
       "rate_limit = [{limit = 1, enforce = false}, {limit = 3, window = 61, enforce = true}]");
-  EXPECT_EQ(proxied().head().field("X-RateLimit-Limit"), "3");
-  proxied();
+  const auto would_be_denied = [this](const MuxStream& stream) {
+    return (rig.event(stream).flags & traffic::EventFlag::kWouldBeDenied) != 0;
+  };
+  const MuxStream& first = proxied();
+  EXPECT_EQ(first.head().field("X-RateLimit-Limit"), "3");
+  EXPECT_FALSE(would_be_denied(first));
+  EXPECT_TRUE(would_be_denied(proxied()));
   EXPECT_EQ(rig.gateway.counts().rate_limit_dry_runs, 1U);
   proxied();
   EXPECT_EQ(rig.gateway.counts().rate_limited, 0U);

@@ -45,6 +45,11 @@ class RuleSuite : public ::testing::TestWithParam<Neighbour> {
     return stream;
   }
 
+  // The event says that a rule would have refused it, were it enforced.
+  bool would_be_denied(const MuxStream& stream) {
+    return (rig.event(stream).flags & traffic::EventFlag::kWouldBeDenied) != 0;
+  }
+
   StageRig rig{GetParam()};
 };
 
