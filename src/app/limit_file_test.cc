@@ -31,12 +31,12 @@ struct LimitFileTest : ::testing::Test {
   LimitFile open() { return LimitFile{files, clock, "/data"}; }
 
   Answer ask(Limiter& limiter, std::string_view who) {
-    const limit::Charge charge{limiter.value_key("rule", who), kLimit};
+    const limit::Charge charge{limiter.value_key(limit::Rule{"rule"}, who), kLimit};
     limit::Room room;
     return limiter.admit({&charge, 1}, clock.monotonic(), {&room, 1}).answer;
   }
   uint32_t remaining(Limiter& limiter, std::string_view who) {
-    return limiter.look({limiter.value_key("rule", who), kLimit}, clock.monotonic()).remaining;
+    return limiter.look({limiter.value_key(limit::Rule{"rule"}, who), kLimit}, clock.monotonic()).remaining;
   }
   // What a process that starts now finds.
   uint32_t remaining_after_restart(std::string_view who) {

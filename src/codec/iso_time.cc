@@ -17,20 +17,22 @@ constexpr base::Error kBad{base::ErrorCode::invalid_input, base::Origin::client,
 
 constexpr size_t kDayBytes = 10;
 
-// The end of what was written.
-char* write_digits(char* at, unsigned value, unsigned digits) {
-  for (unsigned i = digits; i > 0; --i, value /= 10)
-    at[i - 1] = static_cast<char>('0' + value % 10);
-  return at + digits;
+// Requires value < 100. The end of what was written.
+char* write_two(char* at, unsigned value) {
+  *at++ = static_cast<char>('0' + value / 10);
+  *at++ = static_cast<char>('0' + value % 10);
+  return at;
 }
 
 char* write_day(char* at, int64_t unix_day) {
   const std::chrono::year_month_day date{sys_days{std::chrono::days{unix_day}}};
-  at = write_digits(at, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+  const auto year = static_cast<unsigned>(static_cast<int>(date.year()));
+  at = write_two(at, year / 100);
+  at = write_two(at, year % 100);
   *at++ = '-';
-  at = write_digits(at, static_cast<unsigned>(date.month()), 2);
+  at = write_two(at, static_cast<unsigned>(date.month()));
   *at++ = '-';
-  return write_digits(at, static_cast<unsigned>(date.day()), 2);
+  return write_two(at, static_cast<unsigned>(date.day()));
 }
 
 // Reads fixed-width fields from the front of a text.
@@ -78,13 +80,14 @@ IsoMs::IsoMs(int64_t unix_ms) {
   const auto ms = static_cast<unsigned>(unix_ms - day * kMsPerDay);
   char* at = write_day(text_.data(), day);
   *at++ = 'T';
-  at = write_digits(at, ms / 3'600'000, 2);
+  at = write_two(at, ms / 3'600'000);
   *at++ = ':';
-  at = write_digits(at, ms / 60'000 % 60, 2);
+  at = write_two(at, ms / 60'000 % 60);
   *at++ = ':';
-  at = write_digits(at, ms / 1000 % 60, 2);
+  at = write_two(at, ms / 1000 % 60);
   *at++ = '.';
-  at = write_digits(at, ms % 1000, 3);
+  *at++ = static_cast<char>('0' + ms / 100 % 10);
+  at = write_two(at, ms % 100);
   *at = 'Z';
 }
 
@@ -102,7 +105,7 @@ std::string hour_bucket(int64_t unix_hour) {
   std::array<char, kDayBytes + 3> text;
   char* at = write_day(text.data(), day);
   *at++ = 'T';
-  write_digits(at, static_cast<unsigned>(unix_hour - day * 24), 2);
+  write_two(at, static_cast<unsigned>(unix_hour - day * 24));
   return {text.data(), text.size()};
 }
 

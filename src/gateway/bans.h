@@ -35,6 +35,8 @@ struct Ban {
   std::vector<bool> routes;  // By index in config.routes; empty: any answer.
   std::string offences_id;   // What the limiter knows the answers by.
   std::string id;            // And the ban.
+  limit::Rule offences_rule{offences_id};
+  limit::Rule ban_rule{id};
   limit::Limit offences;
   limit::Limit ban;
 

@@ -41,7 +41,7 @@ inline constexpr uint8_t kThrottleIpv6Bits = 64;
 
 // What the limiter knows a throttle by, whatever its place in the list: a reload that keeps the
 // prefix keeps its counts. How it begins keeps it apart from the limits of routes
-// (RequestRules::rate_limit_ids).
+// (RequestLimit::id).
 // Threading: any thread.
 class ThrottleId {
  public:

@@ -63,8 +63,8 @@ RequestRules rules_of(const config::Config& config, const config::Route& route,
   RequestRules rules{.path_rule = path_rule_index};
   for (const config::EffectiveRateLimit& limit : limits.limits) {
     if (!limit.value.enabled) continue;
-    rules.rate_limits.push_back(limit.value);
-    rules.rate_limit_ids.push_back(name + "/" + config::rate_limit_id(limit.value));
+    rules.rate_limits.push_back(
+        {.rule = limit.value, .id = name + "/" + config::rate_limit_id(limit.value)});
   }
   return rules;
 }

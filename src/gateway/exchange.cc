@@ -19,19 +19,6 @@ using traffic::Outcome;
 constexpr std::string_view kMalformedPath = "__malformed__";
 constexpr size_t kStoreBytesKept = 16 * 1024;
 
-// The same text as traffic::to_string(), without allocating.
-void write_id(const traffic::EventId& id, std::array<char, 34>& out) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  uint64_t number = id.unix_ms;
-  for (size_t i = 13; i-- > 0; number /= 10)
-    out[i] = static_cast<char>('0' + number % 10);
-  out[13] = '-';
-  for (size_t i = 0; i < id.tail.size(); ++i) {
-    out[14 + 2 * i] = kHex[id.tail[i] >> 4U];
-    out[15 + 2 * i] = kHex[id.tail[i] & 0xfU];
-  }
-}
-
 FieldName header_of(config::ClientAddress source) {
   switch (source) {
     case config::ClientAddress::x_forwarded_for:
@@ -94,7 +81,7 @@ void Exchange::begin_malformed(net::ServerStream& server, net::ClientConnection&
   flags_ = EventFlag::kMalformed;
   identify(connection_->has_client_hash ? config::IpAddress{connection_->hashed_ip.bytes}
                                         : config::IpAddress{connection_->peer.ip().bytes});
-  write_id(id_, id_text_);
+  traffic::write_text(id_, id_text_);
   request_id_ = {id_text_.data(), id_text_.size()};
   refuse(failure_of(kind));
 }
@@ -108,7 +95,7 @@ void Exchange::begin(net::ServerStream& server, net::ClientConnection& connectio
   body_done_ = head.body == http::BodyKind::none;
   content_length_ = head.content_length;
   interim_continue_ = head.expect_continue;
-  write_id(id_, id_text_);
+  traffic::write_text(id_, id_text_);
   const std::string_view sent_id = head.value(FieldName::x_request_id);
   request_id_ =
       is_request_id(sent_id) ? sent_id : std::string_view{id_text_.data(), id_text_.size()};

@@ -74,10 +74,10 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   const config::HeaderRules& request_rules() const;
 
   // Of limit_rate().
-  std::optional<base::TableKey> rate_key(const config::RateLimit& rule, std::string_view id,
+  std::optional<base::TableKey> rate_key(const RequestLimit& limit,
                                          const http::RequestHead& head) const;
   // Of throttles, of either kind of rule: `id` is what the limiter knows one by.
-  limit::Verdict charge_throttle(std::string_view id, const limit::Limit& limit, limit::Room& room);
+  limit::Verdict charge_throttle(limit::Rule rule, const limit::Limit& limit, limit::Room& room);
   void refuse_throttled(const limit::Limit& limit, const limit::Room& room,
                         const ThrottleText& text, std::string_view reason);
   // The limiter cannot count this one. False: it is refused.
@@ -112,8 +112,10 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
 
   // Towards the client.
   void refuse(const Failure& failure);
-  void respond_json(int status, std::string_view body);
-  void respond_fields(int status, http::Fields fields, std::string_view body);
+  // Every answer of our own. `told`: the fields of a rate limit, where they have been made already.
+  void respond_json(int status, std::string_view body, http::Fields told = {});
+  void respond_fields(int status, http::Fields fields, std::string_view body,
+                      http::Fields told = {});
   void add_cors(std::vector<http::Field>& fields) const;
   RateLimitState rate_limit_state() const;
   void cut(traffic::Outcome outcome);
@@ -192,7 +194,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   uint32_t city_number_ = 0;  // As rules know it.
   std::string_view city_;
   traffic::GeoAction geo_action_ = traffic::GeoAction::none;
-  limit::Limit told_limit_;  // The limit that room_ is of: the route's, or of who refused.
+  RateLimitItem told_policy_;  // Of the limit that room_ is of: the route's, or of who refused.
   limit::Room room_;
   http::BodyKind body_kind_ = http::BodyKind::none;
   uint64_t content_length_ = 0;
@@ -208,7 +210,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   std::string_view upgrade_;
   std::string_view host_;
   std::string_view origin_;
-  std::array<char, 34> id_text_{};
+  std::array<char, traffic::kEventIdTextBytes> id_text_{};
 
   FieldStore trailers_;  // Of the request, for a first send or a replay.
   net::ByteQueue body_;  // Body bytes for a first send or a replay.

@@ -46,7 +46,7 @@ bool Exchange::answer_built_in() {
 }
 
 RateLimitState Exchange::rate_limit_state() const {
-  return {.limit = told_limit_,
+  return {.policy = told_policy_,
           .room = room_,
           .refused = rate_refused_,
           .client_ip = connection_->client_ip_text(),
@@ -143,16 +143,19 @@ void Exchange::refuse(const Failure& failure) {
   respond_json(failure.status, body);
 }
 
-void Exchange::respond_json(int status, std::string_view body) {
+void Exchange::respond_json(int status, std::string_view body, http::Fields told) {
   const http::Field type{http::text(FieldName::content_type), "application/json",
                          FieldName::content_type};
-  respond_fields(status, {&type, 1}, body);
+  respond_fields(status, {&type, 1}, body, told);
 }
 
-void Exchange::respond_fields(int status, http::Fields fields, std::string_view body) {
+void Exchange::respond_fields(int status, http::Fields fields, std::string_view body,
+                              http::Fields told) {
   WEIR_ASSERT(client_ == nullptr);
+  std::optional<RateLimitFields> rate_limit;
+  if (rate_checked_ && told.empty()) told = rate_limit.emplace(rate_limit_state()).fields();
   std::array<http::Field, 16> all;  // A preflight's six, the rate limit's eight, and ours.
-  WEIR_ASSERT(fields.size() + 4 + (rate_checked_ ? RateLimitFields::kCountMax : 0) <= all.size());
+  WEIR_ASSERT(fields.size() + 4 + told.size() <= all.size());
   size_t count = 0;
   for (const http::Field& field : fields)
     all[count++] = field;
@@ -162,9 +165,7 @@ void Exchange::respond_fields(int status, http::Fields fields, std::string_view 
   if (status == 503)
     all[count++] = {http::text(FieldName::retry_after), "1", FieldName::retry_after};
   if (status == 405) all[count++] = {http::text(FieldName::allow), kAllowed, FieldName::allow};
-  std::optional<RateLimitFields> rate_limit;
-  if (rate_checked_) rate_limit.emplace(rate_limit_state());
-  for (const http::Field& field : rate_limit ? rate_limit->fields() : http::Fields{})
+  for (const http::Field& field : told)
     all[count++] = field;
   status_ = status;
   state_ = State::answered;

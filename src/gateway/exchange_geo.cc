@@ -74,7 +74,8 @@ bool Exchange::check_geo_rules() {
 
 limit::Verdict Exchange::charge_geo_rule(const access::GeoDecider& decider, limit::Room& room) {
   const config::GeoRule& rule = active_->snapshot->config.geo_rules[decider.rule];
-  return charge_throttle(GeoThrottleId{rule, decider.rule}.view(), limit_of(rule), room);
+  return charge_throttle(limit::Rule{GeoThrottleId{rule, decider.rule}.view()}, limit_of(rule),
+                         room);
 }
 
 // A throttle has to count to know whom it would refuse.

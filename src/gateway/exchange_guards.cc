@@ -50,26 +50,27 @@ bool Exchange::check_ip_rules() {
 
 limit::Verdict Exchange::charge_ip_rule(const access::Match& match, limit::Room& room) {
   const config::IpRule& rule = active_->snapshot->config.ip_rules[match.rule];
-  return charge_throttle(ThrottleId{match.prefix}.view(), limit_of(rule), room);
+  return charge_throttle(limit::Rule{ThrottleId{match.prefix}.view()}, limit_of(rule), room);
 }
 
-limit::Verdict Exchange::charge_throttle(std::string_view id, const limit::Limit& limit,
+limit::Verdict Exchange::charge_throttle(limit::Rule rule, const limit::Limit& limit,
                                          limit::Room& room) {
   limit::Limiter& limiter = gateway_.shared_.limiter;
   const limit::Charge charge{
-      limiter.address_key(id, connection_->hashed_ip.bytes, kThrottleIpv6Bits), limit};
+      limiter.address_key(rule, connection_->hashed_ip.bytes, kThrottleIpv6Bits), limit};
   return limiter.admit({&charge, 1}, arrived_, {&room, 1});
 }
 
 void Exchange::refuse_throttled(const limit::Limit& limit, const limit::Room& room,
                                 const ThrottleText& text, std::string_view reason) {
   rate_checked_ = rate_refused_ = denied_ = true;
-  told_limit_ = limit;
+  told_policy_ = policy_of(limit);
   room_ = room;
+  const RateLimitFields told{rate_limit_state()};
   std::string& body = gateway_.text_scratch_;
   body.clear();
-  append_throttled_body(body, rate_limit_state(), text, reason, request_id_);
-  respond_json(429, body);
+  append_throttled_body(body, told, text, reason, request_id_);
+  respond_json(429, body, told.fields());
 }
 
 // A throttle has to count to know whom it would refuse; enforced later, it goes on from there.
@@ -125,14 +126,14 @@ bool Exchange::limit_rate(const http::RequestHead& head) {
   limit::Limiter& limiter = gateway_.shared_.limiter;
   std::array<limit::Charge, config::kRateLimitsMax> charges;
   std::array<limit::Room, config::kRateLimitsMax> rooms;
+  std::array<const RateLimitItem*, config::kRateLimitsMax> policies;
   size_t count = 0;
-  for (size_t index = 0; index < rules.rate_limits.size(); ++index) {
-    const config::RateLimit& rule = rules.rate_limits[index];
-    const std::optional<base::TableKey> key = rate_key(rule, rules.rate_limit_ids[index], head);
+  for (const RequestLimit& limit : rules.rate_limits) {
+    const std::optional<base::TableKey> key = rate_key(limit, head);
     if (!key) continue;
-    charges[count] = {*key, {.requests = rule.limit, .window = rule.window}};
-    if (rule.enforce) {
-      ++count;
+    charges[count] = {*key, limit.limit};
+    if (limit.rule.enforce) {
+      policies[count++] = &limit.policy;
       continue;
     }
     const limit::Verdict verdict =
@@ -152,33 +153,35 @@ bool Exchange::limit_rate(const http::RequestHead& head) {
   for (size_t i = 0; i < count && !rate_refused_; ++i) {
     if (rooms[i].remaining < rooms[told].remaining) told = i;
   }
-  told_limit_ = charges[told].limit;
+  told_policy_ = *policies[told];
   room_ = rooms[told];
   if (!rate_refused_) return true;
   denied_ = true;
   ++gateway_.counts_.rate_limited;
+  const RateLimitFields fields{rate_limit_state()};
   std::string& body = gateway_.text_scratch_;
   body.clear();
-  append_rate_limit_body(body, rate_limit_state(), request_id_);
-  respond_json(429, body);
+  append_rate_limit_body(body, fields, request_id_);
+  respond_json(429, body, fields.fields());
   return false;
 }
 
 // None: the request has no such header, and is under the limits beside this one alone.
-std::optional<base::TableKey> Exchange::rate_key(const config::RateLimit& rule, std::string_view id,
+std::optional<base::TableKey> Exchange::rate_key(const RequestLimit& limit,
                                                  const http::RequestHead& head) const {
   const limit::Limiter& limiter = gateway_.shared_.limiter;
-  switch (rule.per) {
+  switch (limit.rule.per) {
     case config::LimitPer::client:
-      return limiter.address_key(id, connection_->hashed_ip.bytes, rule.ipv6_prefix_bits);
+      return limiter.address_key(limit.limiter_rule, connection_->hashed_ip.bytes,
+                                 limit.rule.ipv6_prefix_bits);
     case config::LimitPer::route:
-      return limiter.value_key(id, {});
+      return limiter.value_key(limit.limiter_rule, {});
     case config::LimitPer::header:
       break;
   }
-  const std::optional<std::string_view> value = limited_value(rule, head);
+  const std::optional<std::string_view> value = limited_value(limit.rule, head);
   if (!value) return std::nullopt;
-  return limiter.value_key(id, *value);
+  return limiter.value_key(limit.limiter_rule, *value);
 }
 
 }  // namespace weir::gateway

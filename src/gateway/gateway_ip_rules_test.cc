@@ -157,7 +157,7 @@ TEST_P(GatewayIpRulesTest, AThrottleThatCannotCountLetsPassAndIsCountedAsUncheck
   limit::Limiter& limiter = rig.shared.limiter;
   const std::array<uint8_t, 16> client{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7};
   std::string id = "ip_rule/" + std::string(client.begin(), client.end()) + '\x80';
-  limit::Charge stranger{limiter.address_key(id, client, 64),
+  limit::Charge stranger{limiter.address_key(limit::Rule{id}, client, 64),
                          {.requests = 1, .window = std::chrono::seconds{60}}};
   limit::Room room;
   for (int nth = 0; nth < 1000; ++nth) {

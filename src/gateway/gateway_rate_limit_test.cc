@@ -116,7 +116,7 @@ TEST_P(GatewayRateLimitTest, AReloadKeepsWhatWasCountedAndTakesTheNewLimit) {
 void fill_stripe_of_client(StageRig& rig) {
   limit::Limiter& limiter = rig.shared.limiter;
   const std::array<uint8_t, 16> client{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7};
-  limit::Charge stranger{limiter.address_key("route/kv/60s/client/64", client, 64),
+  limit::Charge stranger{limiter.address_key(limit::Rule{"route/kv/60s/client/64"}, client, 64),
                          {.requests = 1, .window = std::chrono::seconds{60}}};
   limit::Room room;
   for (int nth = 0; nth < 1000; ++nth) {

@@ -1,6 +1,8 @@
 #include "gateway/headers.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 #include "base/assert.h"
 #include "config/ip.h"
@@ -69,25 +71,27 @@ size_t rule_bytes(const config::HeaderRules& rules) {
 }  // namespace
 
 void FieldStore::reset(size_t bytes) {
-  bytes_.clear();
   fields_.clear();
-  bytes_.reserve(bytes);
+  size_ = 0;
+  if (bytes <= capacity_) return;
+  capacity_ = std::bit_ceil(bytes);
+  bytes_.reset(new char[capacity_]);  // Not value-initialised.
 }
 
 std::string_view FieldStore::keep(std::string_view text) {
-  WEIR_ASSERT(bytes_.capacity() - bytes_.size() >= text.size());
-  const size_t at = bytes_.size();
-  bytes_.append(text);
-  return std::string_view{bytes_}.substr(at);
+  WEIR_ASSERT(capacity_ - size_ >= text.size());
+  char* const at = bytes_.get() + size_;
+  if (!text.empty()) std::memcpy(at, text.data(), text.size());
+  size_ += text.size();
+  return {at, text.size()};
 }
 
 std::string_view FieldStore::keep_joined(std::string_view a, std::string_view b,
                                          std::string_view c) {
-  const size_t at = bytes_.size();
-  keep(a);
+  const char* const begin = keep(a).data();
   keep(b);
   keep(c);
-  return std::string_view{bytes_}.substr(at);
+  return {begin, a.size() + b.size() + c.size()};
 }
 
 void FieldStore::copy(std::string_view name, std::string_view value) {
@@ -100,7 +104,8 @@ void FieldStore::remove(std::string_view name) {
 }
 
 void FieldStore::shrink() {
-  bytes_ = {};
+  bytes_.reset();
+  capacity_ = size_ = 0;
   fields_ = {};
 }
 

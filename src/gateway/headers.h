@@ -3,6 +3,7 @@
 // and the request's id are stated by us alone, the route's own rules come last. Source: RFC 9110
 // sections 7.6.1 and 7.6.3; design 5.3 and 5.7.
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,11 +37,13 @@ class FieldStore {
   void remove(std::string_view name);
 
   http::Fields fields() const { return fields_; }
-  size_t capacity() const { return bytes_.capacity(); }
+  size_t capacity() const { return capacity_; }
   void shrink();
 
  private:
-  std::string bytes_;
+  std::unique_ptr<char[]> bytes_;
+  size_t capacity_ = 0;
+  size_t size_ = 0;
   std::vector<http::Field> fields_;
 };
 

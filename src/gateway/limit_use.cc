@@ -39,11 +39,11 @@ class EachLimit {
       if (decider.action != config::IpAction::throttle) continue;
       const access::Match& match = snapshot.ip_rules->match(decider);
       const config::IpRule& rule = snapshot.config.ip_rules[match.rule];
-      visit_(
-          {.id = "ip_rule/" + config::to_string(match.prefix),
-           .enforced = rule.enforce,
-           .limit = {.requests = rule.limit, .window = rule.window}},
-          limiter_.address_key(ThrottleId{match.prefix}.view(), client_.bytes, kThrottleIpv6Bits));
+      visit_({.id = "ip_rule/" + config::to_string(match.prefix),
+              .enforced = rule.enforce,
+              .limit = {.requests = rule.limit, .window = rule.window}},
+             limiter_.address_key(limit::Rule{ThrottleId{match.prefix}.view()}, client_.bytes,
+                                  kThrottleIpv6Bits));
     }
   }
 
@@ -56,7 +56,7 @@ class EachLimit {
       visit_({.id = std::string{id.view()},
               .enforced = rule.enforce,
               .limit = {.requests = rule.limit, .window = rule.window}},
-             limiter_.address_key(id.view(), client_.bytes, kThrottleIpv6Bits));
+             limiter_.address_key(limit::Rule{id.view()}, client_.bytes, kThrottleIpv6Bits));
     }
   }
 
@@ -71,17 +71,13 @@ class EachLimit {
   }
 
   void visit_rules(const RequestRules& rules) {
-    for (size_t i = 0; i < rules.rate_limits.size(); ++i) {
-      const config::RateLimit& rule = rules.rate_limits[i];
-      const std::string& id = rules.rate_limit_ids[i];
-      if (rule.per == config::LimitPer::header || !seen_.insert(id).second) continue;
+    for (const RequestLimit& limit : rules.rate_limits) {
+      const config::RateLimit& rule = limit.rule;
+      if (rule.per == config::LimitPer::header || !seen_.insert(limit.id).second) continue;
       const bool own = rule.per == config::LimitPer::client;
-      visit_({.id = id,
-              .own = own,
-              .enforced = rule.enforce,
-              .limit = {.requests = rule.limit, .window = rule.window}},
-             own ? limiter_.address_key(id, client_.bytes, rule.ipv6_prefix_bits)
-                 : limiter_.value_key(id, {}));
+      visit_({.id = limit.id, .own = own, .enforced = rule.enforce, .limit = limit.limit},
+             own ? limiter_.address_key(limit.limiter_rule, client_.bytes, rule.ipv6_prefix_bits)
+                 : limiter_.value_key(limit.limiter_rule, {}));
     }
   }
 

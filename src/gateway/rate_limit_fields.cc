@@ -1,71 +1,78 @@
 #include "gateway/rate_limit_fields.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <concepts>
-#include <string_view>
+#include <span>
 
-#include "base/assert.h"
 #include "codec/iso_time.h"
 #include "gateway/failure.h"
+#include "http/writer.h"
 
 namespace weir::gateway {
 namespace {
 
+enum class Name : uint8_t {
+  limit,
+  remaining,
+  client_ip,
+  policy,
+  item,
+  reset,
+  reset_seconds,
+  retry_after,
+};
 constexpr std::array<std::string_view, RateLimitFields::kCountMax> kNames{
     "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Client-IP",     "RateLimit-Policy",
     "RateLimit",         "X-RateLimit-Reset",     "X-RateLimit-Reset-Seconds", "Retry-After"};
 
-// Texts and numbers, one behind the other. These fields and bodies go with every limited response:
-// reading a format each time would cost as much as all guards together.
-template <typename Out>
-void put_one(Out& out, std::string_view text) {
-  out.append(text);
-}
-template <typename Out, std::integral Number>
-void put_one(Out& out, Number number) {
-  std::array<char, 20> digits;
-  const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-  out.append(std::string_view{digits.data(), static_cast<size_t>(end - digits.data())});
-}
-template <typename Out, typename... Pieces>
-void put(Out& out, const Pieces&... pieces) {
-  (put_one(out, pieces), ...);
+uint32_t seconds_up(std::chrono::microseconds time) {
+  return static_cast<uint32_t>(std::chrono::ceil<std::chrono::seconds>(time).count());
 }
 
-int64_t seconds_up(std::chrono::microseconds time) {
-  return std::chrono::ceil<std::chrono::seconds>(time).count();
-}
-
-int64_t reset_ms(const RateLimitState& state) {
-  return base::unix_ms(state.now + state.room.retry_after);
+// These fields and bodies go with every limited response: reading a format each time, or growing
+// the text by its pieces, would cost as much as all guards together.
+template <typename... Pieces>
+void append_all(std::string& out, const Pieces&... pieces) {
+  const size_t begin = out.size();
+  out.resize(begin + http::Appender::total_bytes(pieces...));
+  http::Appender{std::span{out}.subspan(begin)}.append_all(pieces...);
 }
 
 }  // namespace
 
-int64_t RateLimitState::retry_after_s() const {
-  return seconds_up(room.retry_after);
+RateLimitItem::RateLimitItem(char first_key, uint32_t first, char second_key, uint32_t second) {
+  constexpr std::string_view kHead = R"("default";?=)";
+  static_assert(kHead.size() == kHeadBytes);
+  char* at = std::copy(kHead.begin(), kHead.end(), text_.data());
+  at[-2] = first_key;
+  char* const end = text_.data() + text_.size();
+  const char* const begin = at;
+  at = std::to_chars(at, end, first).ptr;
+  first_bytes_ = static_cast<uint8_t>(at - begin);
+  *at++ = ';';
+  *at++ = second_key;
+  *at++ = '=';
+  size_ = static_cast<uint8_t>(std::to_chars(at, end, second).ptr - text_.data());
 }
 
-RateLimitFields::RateLimitFields(const RateLimitState& state) {
-  http::Appender out{text_};
-  const std::string_view requests = add(out, state.limit.requests);
-  const std::string_view remaining = add(out, state.room.remaining);
-  if (state.client_ip.empty()) {
-    ++name_;
-  } else {
-    add(out, state.client_ip);
-  }
-  add(out, R"("default";q=)", requests, ";w=", state.limit.window.count());
-  add(out, R"("default";r=)", remaining,
-      ";t=", seconds_up(state.refused ? state.room.retry_after : state.room.reset_after));
-  if (state.refused) {
-    add(out, codec::IsoMs{reset_ms(state)}.view());
-    add(out, state.retry_after_s());
-    add(out, state.retry_after_s());
-  }
-  WEIR_ASSERT(!out.failed());
+RateLimitFields::RateLimitFields(const RateLimitState& state)
+    : policy_(state.policy),
+      item_('r', state.room.remaining, 't',
+            seconds_up(state.refused ? state.room.retry_after : state.room.reset_after)) {
+  const auto add = [this](Name name, std::string_view value) {
+    fields_[count_++] = {kNames[static_cast<size_t>(name)], value, http::FieldName::other};
+  };
+  add(Name::limit, requests());
+  add(Name::remaining, item_.first());
+  if (!state.client_ip.empty()) add(Name::client_ip, state.client_ip);
+  add(Name::policy, policy_.whole());
+  add(Name::item, item_.whole());
+  if (!state.refused) return;
+  codec::IsoMs{base::unix_ms(state.now + state.room.retry_after)}.view().copy(reset_at_.data(),
+                                                                              reset_at_.size());
+  add(Name::reset, reset_at());
+  add(Name::reset_seconds, retry_after_s());
+  add(Name::retry_after, retry_after_s());
 }
 
 bool RateLimitFields::replaces(const http::Field& field) {
@@ -75,32 +82,23 @@ bool RateLimitFields::replaces(const http::Field& field) {
          });
 }
 
-template <typename... Pieces>
-std::string_view RateLimitFields::add(http::Appender& out, const Pieces&... pieces) {
-  const size_t begin = out.size();
-  put(out, pieces...);
-  const std::string_view value = out.view().substr(begin);
-  fields_[count_++] = {kNames[name_++], value, http::FieldName::other};
-  return value;
-}
-
-void append_rate_limit_body(std::string& out, const RateLimitState& state,
+void append_rate_limit_body(std::string& out, const RateLimitFields& told,
                             std::string_view request_id) {
-  put(out, R"({"error":"Rate limit exceeded","message":"Too many requests. Limit: )",
-      state.limit.requests, " per ", state.limit.window.count(), R"( seconds","retryAfter":)",
-      state.retry_after_s(), R"(,"limit":)", state.limit.requests, R"(,"remaining":)",
-      state.room.remaining, R"(,"resetAt":")", codec::IsoMs{reset_ms(state)}.view(),
-      R"(","code":"rate_limited","requestId":")", request_id, "\"}");
+  append_all(out, R"({"error":"Rate limit exceeded","message":"Too many requests. Limit: )",
+             told.requests(), " per ", told.window_s(), R"( seconds","retryAfter":)",
+             told.retry_after_s(), R"(,"limit":)", told.requests(), R"(,"remaining":)",
+             told.remaining(), R"(,"resetAt":")", told.reset_at(),
+             R"(","code":"rate_limited","requestId":")", request_id, "\"}");
 }
 
-void append_throttled_body(std::string& out, const RateLimitState& state, const ThrottleText& text,
+void append_throttled_body(std::string& out, const RateLimitFields& told, const ThrottleText& text,
                            std::string_view reason, std::string_view request_id) {
-  put(out, R"({"error":"Rate limit exceeded","message":")", text.message, R"(","reason":")");
+  append_all(out, R"({"error":"Rate limit exceeded","message":")", text.message, R"(","reason":")");
   append_json(out, reason.empty() ? text.reason : reason);
-  put(out, R"(","limit":)", state.limit.requests, R"(,"window":)", state.limit.window.count(),
-      R"(,"remaining":)", state.room.remaining, R"(,"retryAfter":)", state.retry_after_s(),
-      R"(,"resetAt":")", codec::IsoMs{reset_ms(state)}.view(), R"(","code":")", text.code,
-      R"(","requestId":")", request_id, "\"}");
+  append_all(out, R"(","limit":)", told.requests(), R"(,"window":)", told.window_s(),
+             R"(,"remaining":)", told.remaining(), R"(,"retryAfter":)", told.retry_after_s(),
+             R"(,"resetAt":")", told.reset_at(), R"(","code":")", text.code, R"(","requestId":")",
+             request_id, "\"}");
 }
 
 }  // namespace weir::gateway

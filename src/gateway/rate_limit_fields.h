@@ -12,47 +12,75 @@
 
 #include "base/clock.h"
 #include "http/field.h"
-#include "http/writer.h"
 #include "limit/limiter.h"
 
 namespace weir::gateway {
 
+// The value of RateLimit-Policy, `"default";q=100;w=60`, or of RateLimit, `"default";r=57;t=12`.
+// Both numbers are values of other fields too, and are written once.
+class RateLimitItem {
+ public:
+  RateLimitItem() = default;
+  RateLimitItem(char first_key, uint32_t first, char second_key, uint32_t second);
+
+  std::string_view whole() const { return {text_.data(), size_}; }
+  std::string_view first() const { return whole().substr(kHeadBytes, first_bytes_); }
+  std::string_view second() const { return whole().substr(kHeadBytes + first_bytes_ + 3U); }
+
+ private:
+  static constexpr size_t kHeadBytes = 12;
+  std::array<char, kHeadBytes + 10 + 3 + 10> text_{};
+  uint8_t first_bytes_ = 0;
+  uint8_t size_ = 0;
+};
+
+// What a limit says of itself to everybody: for a route's limit made once.
+inline RateLimitItem policy_of(const limit::Limit& limit) {
+  return {'q', limit.requests, 'w', static_cast<uint32_t>(limit.window.count())};
+}
+
 struct RateLimitState {
-  limit::Limit limit;
+  const RateLimitItem& policy;
   limit::Room room;
   bool refused = false;
   std::string_view client_ip;  // May be empty: unknown.
   base::Wall now;
-
-  // Rounded up, so that whoever waits as long as told is admitted.
-  int64_t retry_after_s() const;
 };
 
-// Threading: one thread. The fields point into it.
+// Times are rounded up, so that whoever waits as long as told is admitted.
+// Ownership: borrows the policy and the client's address. The fields point into it.
+// Threading: one thread.
 class RateLimitFields {
  public:
   static constexpr size_t kCountMax = 8;
 
   explicit RateLimitFields(const RateLimitState& state);
+  RateLimitFields(const RateLimitFields&) = delete;
+  RateLimitFields& operator=(const RateLimitFields&) = delete;
+
   http::Fields fields() const { return {fields_.data(), count_}; }
   // Whether an upstream's field of this name would contradict ours.
   static bool replaces(const http::Field& field);
 
- private:
-  // The value of the next field; what it is.
-  template <typename... Pieces>
-  std::string_view add(http::Appender& out, const Pieces&... pieces);
+  std::string_view requests() const { return policy_.first(); }
+  std::string_view window_s() const { return policy_.second(); }
+  std::string_view remaining() const { return item_.first(); }
+  // Of a refusal.
+  std::string_view retry_after_s() const { return item_.second(); }
+  std::string_view reset_at() const { return {reset_at_.data(), reset_at_.size()}; }
 
-  std::array<char, 320> text_;
-  size_t name_ = 0;  // Of the next field, in the order of their names.
-  std::array<http::Field, kCountMax> fields_{};
+ private:
+  const RateLimitItem& policy_;
+  const RateLimitItem item_;
+  std::array<char, 24> reset_at_;  // ISO 8601, of a refusal.
+  std::array<http::Field, kCountMax> fields_;
   size_t count_ = 0;
 };
 
 // {"error":"Rate limit exceeded","message":"Too many requests. Limit: 100 per 60 seconds",
 // "retryAfter":12,"limit":100,"remaining":0,"resetAt":"…","code":"rate_limited","requestId":"…"}
 // The first six are the founding system's (spec 5.1).
-void append_rate_limit_body(std::string& out, const RateLimitState& state,
+void append_rate_limit_body(std::string& out, const RateLimitFields& told,
                             std::string_view request_id);
 
 // What a kind of throttle says where its rule gives no reason.
@@ -70,7 +98,7 @@ inline constexpr ThrottleText kGeoThrottle{"Regional rate limit exceeded",
 // exceeded","reason":"…","limit":100,
 // "window":60,"remaining":0,"retryAfter":12,"resetAt":"…","code":"ip_throttled","requestId":"…"}
 // The first eight are the founding system's (spec 5.3). An empty `reason`: the general one.
-void append_throttled_body(std::string& out, const RateLimitState& state, const ThrottleText& text,
+void append_throttled_body(std::string& out, const RateLimitFields& told, const ThrottleText& text,
                            std::string_view reason, std::string_view request_id);
 
 }  // namespace weir::gateway

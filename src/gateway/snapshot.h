@@ -14,7 +14,9 @@
 #include "config/config.h"
 #include "gateway/bans.h"
 #include "gateway/client_address.h"
+#include "gateway/rate_limit_fields.h"
 #include "geo/places.h"
+#include "limit/limiter.h"
 #include "net/endpoint.h"
 #include "net/http1_client.h"
 #include "routing/path_rules.h"
@@ -22,14 +24,20 @@
 
 namespace weir::gateway {
 
+// A rate limit, ready to be charged and told of.
+struct RequestLimit {
+  config::RateLimit rule;  // Enabled.
+  std::string id;          // What the limiter knows it by, whatever its order and number.
+  limit::Rule limiter_rule{id};
+  limit::Limit limit{.requests = rule.limit, .window = rule.window};
+  RateLimitItem policy = policy_of(limit);
+};
+
 // What the three levels of the configuration come to (config/resolve.h), for a route and for each
 // of its path rules.
 struct RequestRules {
   std::optional<uint32_t> path_rule;  // Of config.path_rules.
-  // Those that are enabled.
-  std::vector<config::RateLimit> rate_limits;
-  // What the limiter knows each by, whatever its order and number.
-  std::vector<std::string> rate_limit_ids;
+  std::vector<RequestLimit> rate_limits;
 };
 
 // Where the requests of one route go, and under which rules.

@@ -118,29 +118,20 @@ std::string_view reason_phrase(int status) {
 }
 
 void append_status_line(Appender& out, int status, std::string_view reason) {
+  if (status < 100 || status > 999 || !is_field_value(reason)) return out.fail();
   if (reason.empty()) reason = reason_phrase(status);
-  constexpr size_t kFixedBytes = 15;  // "HTTP/1.1 200 " and CRLF.
-  const bool valid = status >= 100 && status <= 999 && is_field_value(reason);
-  if (!valid || out.free_bytes() < kFixedBytes + reason.size()) return out.fail();
-  out.append("HTTP/1.1 ");
-  out.append_decimal(static_cast<uint64_t>(status));
-  out.append(' ');
-  out.append(reason);
-  out.append("\r\n");
+  std::array<char, 3> digits;
+  digits[0] = static_cast<char>('0' + status / 100);
+  put_two(&digits[1], static_cast<unsigned>(status));
+  out.append_all("HTTP/1.1 ", std::string_view{digits.data(), digits.size()}, " ", reason, "\r\n");
 }
 
 void append_request_line(Appender& out, std::string_view method, std::string_view target) {
-  constexpr std::string_view kRest = " HTTP/1.1\r\n";
   const bool valid = is_token(method) && !target.empty() &&
                      std::all_of(target.begin(), target.end(),
                                  [](char byte) { return internal::is(byte, internal::kTarget); });
-  if (!valid || out.free_bytes() < method.size() + 1 + target.size() + kRest.size()) {
-    return out.fail();
-  }
-  out.append(method);
-  out.append(' ');
-  out.append(target);
-  out.append(kRest);
+  if (!valid) return out.fail();
+  out.append_all(method, " ", target, " HTTP/1.1\r\n");
 }
 
 void append_field(Appender& out, std::string_view name, std::string_view value) {

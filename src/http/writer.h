@@ -28,10 +28,19 @@ class Appender {
       failed_ = true;
       return;
     }
-    if (!text.empty()) std::memcpy(memory_.data() + size_, text.data(), text.size());
-    size_ += text.size();
+    put(text);
   }
   void append(char byte) { append(std::string_view{&byte, 1}); }
+  // All of them or, when they do not fit, none.
+  template <typename... Pieces>
+  void append_all(const Pieces&... pieces) {
+    if (total_bytes(pieces...) > free_bytes()) return fail();
+    (put(view_of(pieces)), ...);
+  }
+  template <typename... Pieces>
+  static size_t total_bytes(const Pieces&... pieces) {
+    return (view_of(pieces).size() + ...);
+  }
   void append_decimal(uint64_t number);
   void append_hex(uint64_t number);  // Lower case, without leading zeros.
 
@@ -42,6 +51,17 @@ class Appender {
   std::string_view view() const WEIR_LIFETIMEBOUND { return {memory_.data(), size_}; }
 
  private:
+  // Of a literal, whose length is known when this is compiled.
+  template <size_t kBytes>
+  static std::string_view view_of(const char (&literal)[kBytes]) {
+    return {literal, kBytes - 1};
+  }
+  static std::string_view view_of(std::string_view text) { return text; }
+  void put(std::string_view text) {
+    if (!text.empty()) std::memcpy(memory_.data() + size_, text.data(), text.size());
+    size_ += text.size();
+  }
+
   std::span<char> memory_;
   size_t size_ = 0;
   bool failed_ = false;
@@ -66,12 +86,7 @@ void append_field(Appender& out, FieldName name, uint64_t value);
 
 // The same for a field that the parsers of this module produced, without looking at it again.
 inline void append_parsed_field(Appender& out, const Field& field) {
-  const size_t needed = field.name.size() + field.value.size() + 4;
-  if (needed > out.free_bytes()) return out.fail();
-  out.append(field.name);
-  out.append(": ");
-  out.append(field.value);
-  out.append("\r\n");
+  out.append_all(field.name, ": ", field.value, "\r\n");
 }
 
 inline void append_end_of_head(Appender& out) {

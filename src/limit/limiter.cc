@@ -114,7 +114,11 @@ bool is_ipv4(std::span<const uint8_t, 16> address) {
   return std::equal(kMapped.begin(), kMapped.end(), address.begin());
 }
 
+constexpr uint64_t kRuleSeed = 0x5765'6972'5275'6c65;  // Of no meaning; never to be changed.
+
 }  // namespace
+
+Rule::Rule(std::string_view id) : hash_(codec::SeededHash{kRuleSeed}(id)) {}
 
 struct Limiter::Stripes {
   Stripes(size_t places, size_t chunks_per_stripe) : table(places, chunks_per_stripe) {}
@@ -129,20 +133,20 @@ Limiter::Limiter(size_t clients_max, uint64_t seed)
 
 Limiter::~Limiter() = default;
 
-base::TableKey Limiter::address_key(std::string_view rule_id, std::span<const uint8_t, 16> address,
+base::TableKey Limiter::address_key(Rule rule, std::span<const uint8_t, 16> address,
                                     uint8_t ipv6_bits) const {
   WEIR_ASSERT(ipv6_bits >= 1 && ipv6_bits <= 128);
   const bool v4 = is_ipv4(address);
   const size_t bits = v4 ? 128 : ipv6_bits;
   const size_t group_bits = v4 ? 96 + kIpv4PrefixBits : std::min<size_t>(bits, kIpv6PrefixBits);
-  const uint64_t rule = codec::SeededHash{seed_}(rule_id);
-  return {.group = codec::SeededHash{rule}(bytes_of(masked(address, group_bits))),
-          .member = codec::SeededHash{~rule}(bytes_of(masked(address, bits)))};
+  const uint64_t seed = seed_ ^ rule.hash_;
+  return {.group = codec::SeededHash{seed}(bytes_of(masked(address, group_bits))),
+          .member = codec::SeededHash{~seed}(bytes_of(masked(address, bits)))};
 }
 
-base::TableKey Limiter::value_key(std::string_view rule_id, std::string_view value) const {
-  const uint64_t rule = codec::SeededHash{seed_ + 1}(rule_id);
-  return {.group = codec::SeededHash{rule}(value), .member = codec::SeededHash{~rule}(value)};
+base::TableKey Limiter::value_key(Rule rule, std::string_view value) const {
+  const uint64_t seed = (seed_ + 1) ^ rule.hash_;
+  return {.group = codec::SeededHash{seed}(value), .member = codec::SeededHash{~seed}(value)};
 }
 
 Verdict Limiter::admit(std::span<const Charge> charges, base::Monotonic now,

@@ -41,6 +41,17 @@ struct Limit {
   bool operator==(const Limit&) const = default;
 };
 
+// A rule, as the limiter knows it: what begins the keys of all its clients.
+class Rule {
+ public:
+  // The same for the same `id`, in every process: what stands in a saved limiter stays found.
+  explicit Rule(std::string_view id);
+
+ private:
+  friend class Limiter;
+  uint64_t hash_;
+};
+
 struct Charge {
   base::TableKey key;  // Of Limiter::*_key().
   Limit limit;
@@ -81,10 +92,10 @@ class Limiter {
 
   // The entry of one client of a rule. `address` is 16 bytes, IPv4 mapped; an IPv6 address counts
   // by its first `ipv6_bits` (1 to 128).
-  base::TableKey address_key(std::string_view rule_id, std::span<const uint8_t, 16> address,
+  base::TableKey address_key(Rule rule, std::span<const uint8_t, 16> address,
                              uint8_t ipv6_bits) const;
   // The entry of one value of a rule: a header's, a key's; an empty one stands for the whole rule.
-  base::TableKey value_key(std::string_view rule_id, std::string_view value) const;
+  base::TableKey value_key(Rule rule, std::string_view value) const;
 
   // Admits when every charge has room, and charges all of them; else charges none. `rooms`, as long
   // as `charges`, tells of each, whatever the answer (nothing for no_room).

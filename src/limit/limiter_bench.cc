@@ -33,7 +33,7 @@ double ns_per_charge(size_t threads_count, bool hot, uint32_t requests) {
         const uint64_t client = hot ? 1 : random.below(1'000'000);
         for (size_t byte = 0; byte < 4; ++byte)
           address[12 + byte] = static_cast<uint8_t>(client * 4099 >> (8 * byte));
-        const Charge charge{limiter.address_key("route", address, 64),
+        const Charge charge{limiter.address_key(Rule{"route"}, address, 64),
                             {.requests = requests, .window = std::chrono::seconds{60}}};
         limiter.admit({&charge, 1}, now, {&room, 1});
       }

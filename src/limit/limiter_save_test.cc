@@ -56,10 +56,10 @@ TEST(LimiterSaveTest, WhatDidNotChangeIsNotSavedAgain) {
   EXPECT_EQ(count_of(limiter, false, 0), 0U);
   const Limit limit{10, seconds{60}};
   for (const char* who : {"a", "b", "c"})
-    ask(limiter, limiter.value_key("r", who), limit, 0);
+    ask(limiter, limiter.value_key(Rule{"r"}, who), limit, 0);
   EXPECT_EQ(count_of(limiter, false, 1), 3U);
   EXPECT_EQ(count_of(limiter, false, 2), 0U);
-  ask(limiter, limiter.value_key("r", "b"), limit, 3);
+  ask(limiter, limiter.value_key(Rule{"r"}, "b"), limit, 3);
   EXPECT_EQ(count_of(limiter, false, 4), 1U);
   EXPECT_EQ(count_of(limiter, true, 5), 3U);
   EXPECT_EQ(count_of(limiter, true, 61'000'000), 0U) << "nothing counts any more";
@@ -69,7 +69,7 @@ TEST(LimiterSaveTest, APassIsCutWhereItsCallerSays) {
   Limiter limiter{100'000, kSeed};
   const Limit limit{10, seconds{60}};
   for (int who = 0; who < 20'000; ++who)
-    ask(limiter, limiter.value_key("r", std::to_string(who)), limit, 0);
+    ask(limiter, limiter.value_key(Rule{"r"}, std::to_string(who)), limit, 0);
   Limiter::SavePlace place;
   size_t pieces = 0;
   size_t bytes = 0;
@@ -85,7 +85,7 @@ TEST(LimiterSaveTest, APassIsCutWhereItsCallerSays) {
 
 TEST(LimiterSaveTest, ARefusedRequestChangesNothing) {
   Limiter limiter{1000, kSeed};
-  const base::TableKey key = limiter.value_key("r", "a");
+  const base::TableKey key = limiter.value_key(Rule{"r"}, "a");
   const Limit limit{1, seconds{60}};
   ask(limiter, key, limit, 0);
   count_of(limiter, false, 1);
@@ -95,7 +95,7 @@ TEST(LimiterSaveTest, ARefusedRequestChangesNothing) {
 
 TEST(LimiterSaveTest, AResetIsSavedToo) {
   Limiter limiter{1000, kSeed};
-  const base::TableKey key = limiter.value_key("r", "a");
+  const base::TableKey key = limiter.value_key(Rule{"r"}, "a");
   const Limit limit{1, seconds{60}};
   ask(limiter, key, limit, 0);
   const std::string before = saved(limiter, false, 1);
@@ -118,7 +118,7 @@ TEST(LimiterSaveTest, ARestoredLimiterAnswersAsTheOneThatWasSaved) {
                       seconds{1 + static_cast<int64_t>(random.next() % 4000)}};
     std::vector<base::TableKey> keys;
     for (int who = 0; who < 8; ++who)
-      keys.push_back(one.value_key("r", std::to_string(who)));
+      keys.push_back(one.value_key(Rule{"r"}, std::to_string(who)));
     const auto step = static_cast<uint64_t>(microseconds{limit.window}.count()) / limit.requests;
     int64_t now = 5'000'000;
     std::deque<std::string> images;
@@ -158,7 +158,7 @@ TEST(LimiterSaveTest, AnotherClockNeverLetsMoreThroughThanTheLimit) {
     const bool exact = round % 2 == 0;
     const Limit limit{static_cast<uint32_t>(1 + random.next() % (exact ? 128 : 2000)),
                       seconds{1 + static_cast<int64_t>(random.next() % 4000)}};
-    const base::TableKey key = one.value_key("r", "a");
+    const base::TableKey key = one.value_key(Rule{"r"}, "a");
     const int64_t window = microseconds{limit.window}.count();
     std::deque<int64_t> admitted;  // Wall time.
     const int64_t boot = 1'000'000'000'000;
@@ -194,7 +194,7 @@ TEST(LimiterSaveTest, AnotherClockNeverLetsMoreThroughThanTheLimit) {
 // A wall clock that was set back says that entries come from the future: then they count from now.
 TEST(LimiterSaveTest, NothingIsNewerThanNow) {
   Limiter one{100, kSeed};
-  const base::TableKey key = one.value_key("r", "a");
+  const base::TableKey key = one.value_key(Rule{"r"}, "a");
   const Limit limit{1, seconds{60}};
   ask(one, key, limit, 0);
   Limiter two{100, kSeed};
@@ -204,7 +204,7 @@ TEST(LimiterSaveTest, NothingIsNewerThanNow) {
 
 TEST(LimiterSaveTest, WhatHasLeftItsWindowIsNotPutBack) {
   Limiter one{100, kSeed};
-  const base::TableKey key = one.value_key("r", "a");
+  const base::TableKey key = one.value_key(Rule{"r"}, "a");
   const Limit limit{3, seconds{60}};
   ask(one, key, limit, 0);
   ask(one, key, limit, 30'000'000);
@@ -220,7 +220,7 @@ TEST(LimiterSaveTest, MoreEntriesThanPlacesAreLeftOut) {
   Limiter one{100'000, kSeed};
   const Limit limit{1, seconds{60}};
   for (int who = 0; who < 60'000; ++who)
-    ask(one, one.value_key("r", std::to_string(who)), limit, 0);
+    ask(one, one.value_key(Rule{"r"}, std::to_string(who)), limit, 0);
   Limiter two{1000, kSeed};
   const base::Result<size_t> count = two.restore(saved(one, true, 0), microseconds{0}, at(0));
   ASSERT_TRUE(count.ok());
@@ -234,12 +234,12 @@ TEST(LimiterSaveTest, LongLogsWithoutMemoryAreRounded) {
   const Limit limit{128, seconds{60}};
   for (int who = 0; who < 200; ++who) {
     for (int i = 0; i < 128; ++i)
-      ask(one, one.value_key("r", std::to_string(who)), limit, i * 100'000);
+      ask(one, one.value_key(Rule{"r"}, std::to_string(who)), limit, i * 100'000);
   }
   Limiter two{256, kSeed};
   restore(two, saved(one, true, 13'000'000), 13'000'000);
   for (int who = 0; who < 200; ++who) {
-    const base::TableKey key = two.value_key("r", std::to_string(who));
+    const base::TableKey key = two.value_key(Rule{"r"}, std::to_string(who));
     EXPECT_EQ(two.look({key, limit}, at(13'000'000)).remaining, 0U) << who;
   }
 }
@@ -249,8 +249,8 @@ TEST(LimiterSaveTest, DamagedBytesAreRefusedOrHarmless) {
   const Limit exact{5, seconds{60}};
   const Limit large{1000, seconds{60}};
   for (int i = 0; i < 5; ++i) {
-    ask(one, one.value_key("r", "a"), exact, i * 1000);
-    ask(one, one.value_key("s", "a"), large, i * 1'000'000);
+    ask(one, one.value_key(Rule{"r"}, "a"), exact, i * 1000);
+    ask(one, one.value_key(Rule{"s"}, "a"), large, i * 1'000'000);
   }
   const std::string image = saved(one, true, 10'000'000);
   base::Random random{19};
@@ -262,8 +262,8 @@ TEST(LimiterSaveTest, DamagedBytesAreRefusedOrHarmless) {
     if (random.next() % 4 == 0) damaged.resize(random.next() % damaged.size());
     Limiter two{100, kSeed};
     refused += two.restore(damaged, microseconds{0}, at(10'000'000)).ok() ? 0U : 1U;
-    ask(two, two.value_key("r", "a"), exact, 10'000'001);
-    ask(two, two.value_key("s", "a"), large, 10'000'001);
+    ask(two, two.value_key(Rule{"r"}, "a"), exact, 10'000'001);
+    ask(two, two.value_key(Rule{"s"}, "a"), large, 10'000'001);
   }
   EXPECT_GT(refused, 200U);
 }

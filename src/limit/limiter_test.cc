@@ -98,7 +98,7 @@ TEST(LimiterTest, AnswersAsALogOfEverythingWouldUpTo128Requests) {
           now += static_cast<int64_t>(random.below(step / 2 + 2));
       }
       const uint64_t client = random.below(3);
-      const base::TableKey key = limiter.value_key("r", fmt::format("{}", client));
+      const base::TableKey key = limiter.value_key(Rule{"r"}, fmt::format("{}", client));
       Reference& reference = references[client];
       const int64_t time = std::max(now, newest[client]);
       const bool expected = reference.would_admit(limit, time, window_us);
@@ -133,7 +133,7 @@ TEST(LimiterTest, NeverAdmitsTooMuchAndRefusesAtMostOnePercentEarlyAbove128Reque
     const int64_t window_us = microseconds{limit.window}.count();
     const auto longest_us = static_cast<int64_t>(scale.counts_us);
     ASSERT_LE(longest_us, window_us + window_us / 100);
-    const base::TableKey key = limiter.value_key("r", "one");
+    const base::TableKey key = limiter.value_key(Rule{"r"}, "one");
     std::deque<int64_t> admitted;  // Of the last window and a bit.
     int64_t now = 5'000'000'000;
     const auto step = static_cast<uint64_t>(window_us / limit.requests);
@@ -171,7 +171,7 @@ TEST(LimiterTest, NeverAdmitsTooMuchWithoutMemoryForTheTimes) {
     now += static_cast<int64_t>(random.below(12'000));
     const uint64_t client = random.below(10);
     const auto address = ipv6(0x20010db800000000U, client << 8U);
-    const base::TableKey key = limiter.address_key("r", address, 128);
+    const base::TableKey key = limiter.address_key(Rule{"r"}, address, 128);
     Reference& reference = references[client];
     const bool could = reference.would_admit(limit, now, 10'000'000);
     if (!admits(limiter, key, limit, now)) continue;
@@ -184,8 +184,8 @@ TEST(LimiterTest, NeverAdmitsTooMuchWithoutMemoryForTheTimes) {
 TEST(LimiterTest, ChargesAllLimitsOfARequestOrNone) {
   Limiter limiter{1024, kSeed};
   const std::array<Charge, 2> charges{
-      Charge{limiter.value_key("burst", "c"), {.requests = 3, .window = seconds{1}}},
-      Charge{limiter.value_key("sustained", "c"), {.requests = 5, .window = seconds{60}}}};
+      Charge{limiter.value_key(Rule{"burst"}, "c"), {.requests = 3, .window = seconds{1}}},
+      Charge{limiter.value_key(Rule{"sustained"}, "c"), {.requests = 5, .window = seconds{60}}}};
   std::array<Room, 2> rooms{};
   std::string answers;
   for (const int64_t us : {0, 0, 0, 1, 1'000'000, 1'000'000, 1'000'000, 2'100'000}) {
@@ -199,7 +199,7 @@ TEST(LimiterTest, ChargesAllLimitsOfARequestOrNone) {
 TEST(LimiterTest, ARefusedRequestLeavesNoTrace) {
   Limiter limiter{1024, kSeed};
   const Limit limit{.requests = 1, .window = seconds{10}};
-  const base::TableKey key = limiter.value_key("r", "c");
+  const base::TableKey key = limiter.value_key(Rule{"r"}, "c");
   EXPECT_TRUE(admits(limiter, key, limit, 0));
   for (int64_t us = 1; us < 10'000'000; us += 99'999)
     EXPECT_FALSE(admits(limiter, key, limit, us));
@@ -211,25 +211,26 @@ TEST(LimiterTest, TwoRulesOfOneClientCountApart) {
   Limiter limiter{1024, kSeed};
   const Limit limit{.requests = 1, .window = seconds{10}};
   const auto client = ipv4(0x0a000001);
-  EXPECT_TRUE(admits(limiter, limiter.address_key("a", client, 64), limit, 0));
-  EXPECT_TRUE(admits(limiter, limiter.address_key("b", client, 64), limit, 0));
-  EXPECT_FALSE(admits(limiter, limiter.address_key("a", client, 64), limit, 1));
+  EXPECT_TRUE(admits(limiter, limiter.address_key(Rule{"a"}, client, 64), limit, 0));
+  EXPECT_TRUE(admits(limiter, limiter.address_key(Rule{"b"}, client, 64), limit, 0));
+  EXPECT_FALSE(admits(limiter, limiter.address_key(Rule{"a"}, client, 64), limit, 1));
 }
 
 TEST(LimiterTest, Ipv6ClientsCountByTheirPrefixAndIpv4OnesEachAlone) {
   const Limiter limiter{1024, kSeed};
-  const auto key = [&](const auto& address) { return limiter.address_key("r", address, 64); };
+  const auto key = [&](const auto& address) { return limiter.address_key(Rule{"r"}, address, 64); };
   EXPECT_EQ(key(ipv6(7, 1)), key(ipv6(7, ~uint64_t{0})));
   EXPECT_NE(key(ipv6(7, 1)), key(ipv6(8, 1)));
   EXPECT_NE(key(ipv4(1)), key(ipv4(2)));
   EXPECT_EQ(key(ipv4(1)).group, key(ipv4(2)).group) << "one /24, one stripe";
-  EXPECT_NE(limiter.address_key("r", ipv6(7, 1), 128), limiter.address_key("r", ipv6(7, 2), 128));
-  EXPECT_NE(limiter.value_key("r", "a"), limiter.value_key("s", "a"));
+  EXPECT_NE(limiter.address_key(Rule{"r"}, ipv6(7, 1), 128),
+            limiter.address_key(Rule{"r"}, ipv6(7, 2), 128));
+  EXPECT_NE(limiter.value_key(Rule{"r"}, "a"), limiter.value_key(Rule{"s"}, "a"));
 }
 
 TEST(LimiterTest, AChangedLimitKeepsWhatWasAdmittedAndAnotherWindowBeginsAnew) {
   Limiter limiter{1024, kSeed};
-  const base::TableKey key = limiter.value_key("r", "c");
+  const base::TableKey key = limiter.value_key(Rule{"r"}, "c");
   const auto with = [](uint32_t requests) { return Limit{requests, seconds{60}}; };
   for (int nth = 0; nth < 100; ++nth)
     EXPECT_TRUE(admits(limiter, key, with(100), nth));
@@ -243,7 +244,7 @@ TEST(LimiterTest, AChangedLimitKeepsWhatWasAdmittedAndAnotherWindowBeginsAnew) {
 TEST(LimiterTest, ResetForgetsAndLookingChargesNothing) {
   Limiter limiter{1024, kSeed};
   const Limit limit{.requests = 2, .window = seconds{60}};
-  const base::TableKey key = limiter.value_key("r", "c");
+  const base::TableKey key = limiter.value_key(Rule{"r"}, "c");
   EXPECT_EQ(limiter.look({key, limit}, at(0)).remaining, 2U);
   EXPECT_TRUE(admits(limiter, key, limit, 0));
   EXPECT_EQ(limiter.look({key, limit}, at(1)).remaining, 1U);
@@ -258,7 +259,7 @@ TEST(LimiterTest, AFullStripeKeepsItsClientsAndStrangersShareOneEntryForEachPref
   Limiter limiter{256 * 12, kSeed};  // 16 places in each stripe.
   const Limit limit{.requests = 3, .window = seconds{60}};
   const auto key = [&](uint64_t nth) {
-    return limiter.address_key("r", ipv6(0x20010db8abcd0000U, nth), 128);
+    return limiter.address_key(Rule{"r"}, ipv6(0x20010db8abcd0000U, nth), 128);
   };
   int64_t now = 1'000'000;
   for (uint64_t nth = 0; nth < 16; ++nth)
@@ -291,7 +292,7 @@ TEST(LimiterTest, AStripeWithoutAnyPlaceSaysSoAndCountsNothing) {
   EXPECT_EQ(limiter.counts().shared, 16U);
   for (uint64_t nth = 33; nth < 40; ++nth)
     EXPECT_EQ(ask(limiter, key(nth), limit, now).answer, Answer::no_room);
-  const std::array<Charge, 2> both{Charge{limiter.value_key("r", "c"), limit},
+  const std::array<Charge, 2> both{Charge{limiter.value_key(Rule{"r"}, "c"), limit},
                                    Charge{key(40), limit}};
   std::array<Room, 2> rooms{};
   EXPECT_EQ(limiter.admit(both, at(now), rooms).answer, Answer::no_room);
@@ -307,7 +308,7 @@ TEST(LimiterTest, ARequestsOwnEntriesDoNotTakeEachOthersPlace) {
     std::vector<Charge> charges;
     for (uint64_t nth = 0; nth < Limiter::kChargesMax; ++nth) {
       const auto address = ipv6(0x20010db8abcd0000U, round * 100 + nth);
-      charges.push_back({limiter.address_key("r", address, 128), limit});
+      charges.push_back({limiter.address_key(Rule{"r"}, address, 128), limit});
     }
     std::array<Room, Limiter::kChargesMax> rooms{};
     now += 70'000'000;  // All that was there has expired.
@@ -323,7 +324,7 @@ TEST(LimiterTest, AsManyClientsAsItIsMadeForFitWithoutSharing) {
   const Limit limit{.requests = 60, .window = seconds{60}};
   for (int64_t round = 0; round < 2; ++round) {
     for (uint32_t client = 0; client < kClients; ++client)
-      ASSERT_TRUE(admits(limiter, limiter.address_key("r", ipv4(client * 4099), 64), limit,
+      ASSERT_TRUE(admits(limiter, limiter.address_key(Rule{"r"}, ipv4(client * 4099), 64), limit,
                          1 + round * 1'000'000 + client / 1000));
   }
   const Limiter::Counts counts = limiter.counts();
@@ -335,7 +336,7 @@ TEST(LimiterTest, AsManyClientsAsItIsMadeForFitWithoutSharing) {
 // Six of seven pairs have left the only chunk when one more comes behind its last word.
 TEST(LimiterTest, ALogWhoseOnlyChunkIsUsedUpTakesOneMore) {
   Limiter limiter{256, kSeed};  // One chunk for each stripe.
-  const base::TableKey key = limiter.value_key("r", "a");
+  const base::TableKey key = limiter.value_key(Rule{"r"}, "a");
   const Limit limit{1000, seconds{60}};
   for (int64_t second = 0; second < 7; ++second)
     ASSERT_TRUE(admits(limiter, key, limit, second * 1'000'000));

@@ -27,8 +27,8 @@ TEST(LimiterThreadsTest, AHotClientIsAdmittedExactlyItsLimitAndChargesAreAllOrNo
     for (size_t nth = 0; nth < kThreads; ++nth) {
       threads.emplace_back([&, nth] {
         const std::string name(1, static_cast<char>('a' + nth));
-        std::array<Charge, 2> charges{Charge{limiter.value_key("hot", ""), hot},
-                                      Charge{limiter.value_key("own", name), own}};
+        std::array<Charge, 2> charges{Charge{limiter.value_key(Rule{"hot"}, ""), hot},
+                                      Charge{limiter.value_key(Rule{"own"}, name), own}};
         if (nth % 2 == 0) std::swap(charges[0], charges[1]);  // No order makes them wait for ever.
         std::array<Room, 2> rooms{};
         for (int64_t round = 0; round < 4000; ++round) {
@@ -43,7 +43,7 @@ TEST(LimiterThreadsTest, AHotClientIsAdmittedExactlyItsLimitAndChargesAreAllOrNo
     for (size_t nth = 0; nth < kThreads; ++nth) {
       sum += admitted[nth];
       const std::string name(1, static_cast<char>('a' + nth));
-      const Room room = limiter.look({limiter.value_key("own", name), own},
+      const Room room = limiter.look({limiter.value_key(Rule{"own"}, name), own},
                                      base::Monotonic{std::chrono::seconds{2}});
       EXPECT_EQ(kRequestsMax - room.remaining, admitted[nth]);
     }
@@ -64,7 +64,7 @@ TEST(LimiterThreadsTest, ASmallTableStandsThreadsThatChargeLookAndReset) {
         const std::string client{static_cast<char>('a' + random.below(20))};
         const Limit limit{.requests = random.below(2) == 0 ? 40U : 400U,
                           .window = std::chrono::seconds{1}};
-        const Charge charge{limiter.value_key("r", client), limit};
+        const Charge charge{limiter.value_key(Rule{"r"}, client), limit};
         const base::Monotonic now{std::chrono::microseconds{1'000'000 + round * 20}};
         Room room;
         if (random.below(50) == 0) {
@@ -97,7 +97,7 @@ TEST(LimiterThreadsTest, WhatIsSavedBesideChargesIsComplete) {
     threads.emplace_back([&, nth] {
       base::Random random{nth + 1};
       for (int round = 0; round < 5000; ++round) {
-        const Charge charge{limiter.value_key("r", name(random.below(20))), limit};
+        const Charge charge{limiter.value_key(Rule{"r"}, name(random.below(20))), limit};
         Room room;
         limiter.admit({&charge, 1}, now, {&room, 1});
       }
@@ -119,7 +119,7 @@ TEST(LimiterThreadsTest, WhatIsSavedBesideChargesIsComplete) {
   for (const std::string& bytes : saved)
     ASSERT_TRUE(other.restore(bytes, std::chrono::microseconds{0}, now).ok());
   for (uint64_t client = 0; client < 20; ++client) {
-    const Charge charge{limiter.value_key("r", name(client)), limit};
+    const Charge charge{limiter.value_key(Rule{"r"}, name(client)), limit};
     EXPECT_EQ(limiter.look(charge, now).remaining, 0U);
     EXPECT_EQ(other.look(charge, now).remaining, 0U) << client;
   }

@@ -90,18 +90,26 @@ std::string_view cut(std::string_view text, size_t bytes_max, uint16_t flag, uin
 
 }  // namespace
 
-std::string to_string(const EventId& id) {
-  static constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text(13, '0');
+void write_text(const EventId& id, std::span<char, kEventIdTextBytes> out) {
+  constexpr const char* kDigits = "0123456789abcdef";
+  constexpr size_t kMsDigits = 13;
+  static_assert(kMsDigits + 1 + 2 * std::tuple_size_v<decltype(id.tail)> == kEventIdTextBytes);
+  char* at = out.data();
   uint64_t ms = id.unix_ms;
-  for (size_t i = 13; i > 0; --i, ms /= 10)
-    text[i - 1] = static_cast<char>('0' + ms % 10);
-  text.push_back('-');
+  for (size_t i = kMsDigits; i > 0; --i, ms /= 10)
+    at[i - 1] = static_cast<char>('0' + ms % 10);
+  at += kMsDigits;
+  *at++ = '-';
   for (const uint8_t byte : id.tail) {
-    text.push_back(kDigits[byte >> 4U]);
-    text.push_back(kDigits[byte & 15U]);
+    *at++ = kDigits[byte >> 4U];
+    *at++ = kDigits[byte & 15U];
   }
-  return text;
+}
+
+std::string to_string(const EventId& id) {
+  std::array<char, kEventIdTextBytes> text;
+  write_text(id, text);
+  return {text.data(), text.size()};
 }
 
 size_t encode(const Event& event, std::span<char> out) {

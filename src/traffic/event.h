@@ -26,6 +26,8 @@ struct EventId {
   std::array<uint8_t, 10> tail{};
   auto operator<=>(const EventId&) const = default;
 };
+inline constexpr size_t kEventIdTextBytes = 34;
+void write_text(const EventId& id, std::span<char, kEventIdTextBytes> out);
 std::string to_string(const EventId& id);
 
 // How the exchange ended, as far as it was known when the event was committed.

@@ -7,17 +7,12 @@
 namespace weir::limit {
 namespace {
 
-constexpr uint64_t kTicksMax = uint64_t{1} << 30U;
-constexpr uint64_t kParts = 128;
-constexpr size_t kRunsMax = 2 * kParts;  // Plain: kExactRequestsMax; paired: kParts and a few.
-
-uint64_t divided_up(uint64_t a, uint64_t b) {
-  return (a + b - 1) / b;
-}
+constexpr size_t kRunsMax =
+    2 * Scale::kParts;  // Plain: kExactRequestsMax; paired: kParts and a few.
 
 // Ticks since `time` at a moment; negative for a time that was rounded up beyond it.
 int64_t age(uint32_t time, uint64_t now_us, const Scale& scale) {
-  return static_cast<int32_t>(static_cast<uint32_t>(now_us / scale.tick_us) - time);
+  return static_cast<int32_t>(static_cast<uint32_t>(scale.tick(now_us)) - time);
 }
 
 // The end of the part of a window in which a tick lies.
@@ -44,14 +39,6 @@ void ChunkPool::give(uint32_t one) {
   free_ = one;
 }
 
-Scale::Scale(std::chrono::seconds window) {
-  const auto window_us = static_cast<uint64_t>(std::chrono::microseconds{window}.count());
-  tick_us = divided_up(window_us, kTicksMax);
-  window_ticks = divided_up(window_us, tick_us);
-  part_ticks = divided_up(window_ticks, kParts);
-  counts_us = (window_ticks + part_ticks + 1) * tick_us;
-}
-
 uint64_t LogView::prepare(const Limit& limit, uint64_t now_us) {
   if (log_.window_s != limit.window.count()) clear();  // Another window: another measure.
   log_.window_s = static_cast<uint32_t>(limit.window.count()) & 0x3f'ffffU;
@@ -72,7 +59,7 @@ bool LogView::charge(const Limit& limit, uint64_t now_us) {
   const Scale scale{limit.window};
   log_.newest_us = now_us & 0xffff'ffff'ffffU;
   log_.changed = 1;
-  return add(divided_up(now_us, scale.tick_us), 1, scale);
+  return add(scale.tick_up(now_us), 1, scale);
 }
 
 bool LogView::add(uint64_t tick, uint32_t count, const Scale& scale) {
@@ -101,7 +88,7 @@ void LogView::save(const base::TableKey& key, std::string& out) const {
   append_head(out, key, log_.newest_us, log_.window_s, log_.paired != 0, log_.words);
   if (log_.words == 0) return;
   const Scale scale{std::chrono::seconds{log_.window_s}};
-  const auto newest = static_cast<uint32_t>(divided_up(log_.newest_us, scale.tick_us));
+  const auto newest = static_cast<uint32_t>(scale.tick_up(log_.newest_us));
   each([&](const Run& run) {
     append_word(out, newest - run.time);
     if (log_.paired != 0) append_word(out, run.count);
@@ -122,7 +109,7 @@ void LogView::restore(const LogImage& image, int64_t shift_us, uint64_t now_us) 
   log_.newest_us = newest_us & 0xffff'ffff'ffffU;
   log_.window_s = image.window_s & 0x3f'ffffU;
   log_.paired = image.paired ? 1 : 0;
-  const auto newest = static_cast<int64_t>(divided_up(newest_us, scale.tick_us));
+  const auto newest = static_cast<int64_t>(scale.tick_up(newest_us));
   for (size_t nth = 0; nth < image.words; nth += image.paired ? 2 : 1) {
     const int64_t tick = newest - static_cast<int32_t>(image.word[nth]);
     // Older than the clock's beginning: it has left any window, or this could not be its newest.
@@ -250,7 +237,7 @@ void LogView::pair_up(const Scale& scale) {
   size_t count = 0;
   each([&](const Run& run) {
     // A time modulo 2^32 is no whole time; its part is reckoned from the newest, a whole one.
-    const uint64_t newest = divided_up(log_.newest_us, scale.tick_us);
+    const uint64_t newest = scale.tick_up(log_.newest_us);
     const auto before = static_cast<uint32_t>(static_cast<uint32_t>(newest) - run.time);
     const uint32_t end = part_end(newest - before, scale);
     if (count > 0 && runs[count - 1].time == end) {

@@ -46,14 +46,30 @@ class ChunkPool {
   uint32_t free_ = Chunk::kNone;
 };
 
-// How a window is measured.
+// How a window is measured. Most windows have ticks of a microsecond, and cost no division.
 struct Scale {
-  explicit Scale(std::chrono::seconds window);
+  static constexpr uint64_t kTicksMax = uint64_t{1} << 30U;
+  static constexpr uint64_t kParts = 128;
+
+  explicit Scale(std::chrono::seconds window) {
+    const auto window_us = static_cast<uint64_t>(std::chrono::microseconds{window}.count());
+    tick_us = window_us <= kTicksMax ? 1 : divided_up(window_us, kTicksMax);
+    window_ticks = tick_up(window_us);
+    part_ticks = divided_up(window_ticks, kParts);
+    counts_us = (window_ticks + part_ticks + 1) * tick_us;
+  }
+  uint64_t tick(uint64_t time_us) const { return tick_us == 1 ? time_us : time_us / tick_us; }
+  uint64_t tick_up(uint64_t time_us) const {
+    return tick_us == 1 ? time_us : divided_up(time_us, tick_us);
+  }
 
   uint64_t tick_us;       // 1 for windows up to 2^30 us.
   uint64_t window_ticks;  // Rounded up; up to 2^30 and a few.
   uint64_t part_ticks;    // Of a 128th, rounded up.
   uint64_t counts_us;     // How long a request can count at the most.
+
+ private:
+  static uint64_t divided_up(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
 };
 
 // Zero bytes are an empty log.
