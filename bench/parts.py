@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -245,28 +246,34 @@ def _ratios(rounds: list[dict[str, Sample]], name: str) -> tuple[str, list[float
     return best, [one[name].per_loop_second / one[best].per_loop_second for one in rounds]
 
 
-def _denied_against_proxied(bench: Bench) -> list[float]:
-    """What a denied request costs in units of a proxied one, in pairs of runs side by side: the
-    machine's speed between two groups of rounds differs by more than what is to be told."""
-    core = bench.fleet.proxy_core
-    servers = [bench.fleet.weir(core), bench.fleet.weir(core, limits=DENYING_LIMIT)]
-    ratios = []
+def _side_by_side(bench: Bench, one: Server, other: Server, denied: bool) -> list[list[float]]:
+    """Microseconds of the loops per request, of two servers that share a core and are asked at the
+    same time: whatever slows the machine slows both, which no two runs after each other can say.
+    `denied`: the other one refuses every request."""
+    runs = ((one, False), (other, denied))
+    rounds = []
     try:
-        for server, denied in zip(servers, (False, True)):
+        for server, refuses in runs:
             server.start()
-            run_wrk(bench, server, 1, denied)
-        for _ in range(2 * bench.rounds):
-            pair = [quiet_sample(bench, server, denied)
-                    for server, denied in zip(servers, (False, True))]
-            if None not in pair:
-                ratios.append(pair[0].per_loop_second / pair[1].per_loop_second)
+            run_wrk(bench, server, 1, refuses)
+        with ThreadPoolExecutor(len(runs)) as pool:
+            for _ in range(bench.rounds):
+                await_quiet(bench)
+                before = [server.loop_seconds() for server, _ in runs]
+                asked = [pool.submit(run_wrk, bench, server, 2 * bench.seconds, refuses)
+                         for server, refuses in runs]
+                counts = [load.result().requests for load in asked]
+                after = [server.loop_seconds() for server, _ in runs]
+                rounds.append([1e6 * (end - begin) / count
+                               for begin, end, count in zip(before, after, counts)])
+                for server, _ in runs:
+                    server.wait_drained()
     finally:
-        for server in servers:
+        for server, _ in runs:
             bench.fleet.remove(server)
-    if len(ratios) < bench.rounds:
-        raise TooNoisy(f"denied against proxied: {len(ratios)} quiet pairs of {2 * bench.rounds}")
-    bench.say("  denied against proxied: " + " ".join(f"{ratio:.2f}" for ratio in ratios))
-    return ratios
+    pairs = " ".join(f"{one_us:.1f}/{other_us:.1f}" for one_us, other_us in rounds)
+    bench.say(f"  side by side, us: {one.name}/{other.name} {pairs}")
+    return rounds
 
 
 def guards(bench: Bench) -> dict:
@@ -278,8 +285,7 @@ def guards(bench: Bench) -> dict:
     admitted = _rounds_of(
         bench,
         "guards, admitted",
-        [fleet.nginx(core), fleet.haproxy(core), fleet.weir(core),
-         fleet.weir(core, name="weir, guarded", **guarded)],
+        [fleet.nginx(core), fleet.haproxy(core), fleet.weir(core, **guarded)],
     )
     denied = _rounds_of(
         bench,
@@ -288,21 +294,22 @@ def guards(bench: Bench) -> dict:
          fleet.weir(core, limits=DENYING_LIMIT)],
         denied=True,
     )
-    added_us = statistics.median(
-        1e6 / one["weir, guarded"].per_loop_second - 1e6 / one["weir"].per_loop_second
-        for one in admitted
-    )
-    best, admitted_ratio = _ratios(admitted, "weir, guarded")
+    costs = _side_by_side(
+        bench, fleet.weir(core), fleet.weir(core, name="weir, guarded", **guarded), False)
+    added = [guarded_us - proxied_us for proxied_us, guarded_us in costs]
+    denying = fleet.weir(core, name="weir, denying", limits=DENYING_LIMIT)
+    costs = _side_by_side(bench, fleet.weir(core), denying, True)
+    shares = [denied_us / proxied_us for proxied_us, denied_us in costs]
+    best, admitted_ratio = _ratios(admitted, "weir")
     best_denying, denied_ratio = _ratios(denied, "weir")
-    shares = _denied_against_proxied(bench)
     bench.checks += [
-        Check("all guards, added to a request", added_us, 1.5, False, None, "µs"),
+        Check("all guards, added to a request", statistics.median(added), 1.5, False, None, "µs"),
         Check(f"guarded, loops / {best}", statistics.median(admitted_ratio), 1.15, True, None, "×"),
         Check(f"denied, loops / {best_denying}", statistics.median(denied_ratio), 1.15, True, None,
               "×"),
         Check("denied against proxied", statistics.median(shares), 0.5, False, None, "×"),
     ]
-    return {"added_us": added_us, "admitted": admitted_ratio, "denied": denied_ratio,
+    return {"added_us": added, "admitted": admitted_ratio, "denied": denied_ratio,
             "denied_against_proxied": shares}
 
 
