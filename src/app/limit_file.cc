@@ -21,6 +21,7 @@ constexpr size_t kFrameHeadBytes = 44;  // Magic, length, two clocks, boot, chec
 constexpr size_t kBootBytes = 16;
 constexpr size_t kFrameAimBytes = 256UL * 1024;
 constexpr size_t kFrameBytesMax = 4UL * 1024 * 1024;
+constexpr size_t kPutOffBytesMax = 64UL * 1024 * 1024;  // Two million entries of one request.
 
 int64_t us_of(base::Monotonic now) {
   return std::chrono::floor<std::chrono::microseconds>(now.time_since_epoch()).count();
@@ -92,7 +93,7 @@ LimitFile::Loaded LimitFile::load(limit::Limiter& limiter) {
   Loaded loaded{.problem = std::exchange(problem_, {})};
   if (input_ == nullptr) return loaded;
   const std::unique_ptr<os::File> file = std::exchange(input_, nullptr);
-  std::string payload;
+  uint64_t put_off = 0;
   std::array<char, kFrameHeadBytes> bytes;
   for (uint64_t offset = kHeaderBytes;;) {
     // What ends in the middle of a frame, or is damaged, ends the file: the process, or the
@@ -108,14 +109,19 @@ LimitFile::Loaded LimitFile::load(limit::Limiter& limiter) {
     if (head.size() < kFrameHeadBytes || !head.starts_with(kFrameMagic)) return loaded;
     const size_t length = codec::load_little_endian<uint32_t>(&head[4]);
     if (length > kFrameBytesMax) return loaded;
-    payload.resize(length);
+    std::string payload(length, '\0');
     const base::Result<size_t> read = file->read_at(offset + kFrameHeadBytes, payload);
     if (!read.ok() || read.value() != length) return loaded;
     const uint32_t sum = codec::crc32c(payload, codec::crc32c(head.substr(0, kFrameHeadBytes - 4)));
     if (sum != codec::load_little_endian<uint32_t>(&head[kFrameHeadBytes - 4])) return loaded;
     const base::Result<size_t> restored =
-        limiter.restore(payload, shift_of(head), clock_.monotonic());
+        limiter.restore(std::move(payload), shift_of(head), clock_.monotonic());
     if (!restored.ok()) return loaded;
+    put_off += length;
+    if (put_off > kPutOffBytesMax) {
+      limiter.finish_restore();
+      put_off = 0;
+    }
     loaded.problem.clear();
     loaded.entries += restored.value();
     offset += kFrameHeadBytes + length;

@@ -42,7 +42,8 @@ class LimitFile {
     std::string problem;  // Why not all that was saved; empty: it was, or nothing was.
   };
   // Puts back what still counts. After seed(), before save(). Requires that no other thread uses
-  // the limiter. Blocks for the file: some 0.3 us an entry.
+  // the limiter. Blocks for the file; the entries wait in memory, at most 64 MiB of them, until
+  // somebody asks for their part of the limiter, or the first save does.
   Loaded load(limit::Limiter& limiter);
 
   // Saves what changed since the last save. Blocks for the file. Errors: those of os::Files; then

@@ -258,25 +258,13 @@ class StripedTable {
       stripe = std::make_unique<Stripe>(buckets == 0 ? 1 : buckets, arguments...);
   }
 
+  static size_t stripe_index(const TableKey& key) { return key.group >> 56U; }
   // A key of the stripe, for whoever looks at all of them.
   static TableKey key_in(size_t stripe) {
     return {.group = static_cast<uint64_t>(stripe) << 56U, .member = 0};
   }
 
-  // Entries in the table, free ones aside. Takes each lock for a moment.
-  size_t used() {
-    size_t sum = 0;
-    for (size_t index = 0; index < kStripes; ++index) {
-      const TableKey key = key_in(index);
-      Held held{*this, {&key, 1}};
-      sum += held.stripe(key).used();
-    }
-    return sum;
-  }
-
  private:
-  static size_t stripe_index(const TableKey& key) { return key.group >> 56U; }
-
   std::array<std::unique_ptr<Stripe>, kStripes> stripes_;
 };
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "base/assert.h"
 #include "codec/seeded_hash.h"
@@ -24,7 +26,15 @@ struct StripeExtra {
     WindowLog log{};
   };
 
+  // Entries to be put back before anybody looks.
+  struct Restored {
+    std::shared_ptr<const std::string> owner;
+    std::string_view entries;  // Of it.
+    std::chrono::microseconds shift;
+  };
+
   ChunkPool pool;
+  std::vector<Restored> restored;
   std::array<Shared, kSharedEntries> shared{};
   uint64_t shared_requests = 0;
   uint64_t rounded_logs = 0;
@@ -122,7 +132,30 @@ Rule::Rule(std::string_view id) : hash_(codec::SeededHash{kRuleSeed}(id)) {}
 
 struct Limiter::Stripes {
   Stripes(size_t places, size_t chunks_per_stripe) : table(places, chunks_per_stripe) {}
+
+  // The stripe of a key that is held, with all that was restored.
+  Table::Stripe& ready(Table::Held& held, const base::TableKey& key) const {
+    Table::Stripe& stripe = held.stripe(key);
+    if (!stripe.extra.restored.empty()) put_back(stripe);
+    return stripe;
+  }
+
   Table table;
+  uint64_t restored_at_us = 0;  // Not changed while other threads are there.
+
+ private:
+  void put_back(Table::Stripe& stripe) const {
+    Finder finder{restored_at_us};
+    LogImage image;
+    for (auto& [owner, entries, shift] : std::exchange(stripe.extra.restored, {})) {
+      while (!entries.empty()) {
+        if (!take_image(entries, image)) continue;
+        WindowLog* const log = finder.own_entry(stripe, image.key);
+        if (log == nullptr) continue;
+        LogView{*log, stripe.extra.pool}.restore(image, shift.count(), restored_at_us);
+      }
+    }
+  }
 };
 
 Limiter::Limiter(size_t clients_max, uint64_t seed)
@@ -162,7 +195,7 @@ Verdict Limiter::admit(std::span<const Charge> charges, base::Monotonic now,
   std::array<Entry, kChargesMax> entries{};
   std::array<uint64_t, kChargesMax> times{};
   for (size_t nth = charges.size(); nth-- > 0;) {
-    Table::Stripe& stripe = held.stripe(keys[nth]);
+    Table::Stripe& stripe = stripes_->ready(held, keys[nth]);
     entries[nth] = finder.entry_of(stripe, keys[nth]);
     if (entries[nth].log == nullptr) return {Answer::no_room, nth};
     LogView view{*entries[nth].log, stripe.extra.pool};
@@ -184,7 +217,7 @@ Verdict Limiter::admit(std::span<const Charge> charges, base::Monotonic now,
 
 Room Limiter::look(const Charge& charge, base::Monotonic now) {
   Table::Held held{stripes_->table, {&charge.key, 1}};
-  Table::Stripe& stripe = held.stripe(charge.key);
+  Table::Stripe& stripe = stripes_->ready(held, charge.key);
   WindowLog* log = stripe.find(charge.key);
   if (log == nullptr) return {.remaining = charge.limit.requests};
   LogView view{*log, stripe.extra.pool};
@@ -193,7 +226,7 @@ Room Limiter::look(const Charge& charge, base::Monotonic now) {
 
 void Limiter::reset(const base::TableKey& key) {
   Table::Held held{stripes_->table, {&key, 1}};
-  Table::Stripe& stripe = held.stripe(key);
+  Table::Stripe& stripe = stripes_->ready(held, key);
   WindowLog* const log = stripe.find(key);
   if (log == nullptr) return;
   LogView{*log, stripe.extra.pool}.clear();
@@ -211,7 +244,7 @@ bool Limiter::save(SavePlace& place, bool all, base::Monotonic now, size_t bytes
     for (;; ++place.bucket) {
       if (out.size() >= bytes_max) return true;
       Table::Held held{stripes_->table, {&any, 1}};
-      Table::Stripe& stripe = held.stripe(any);
+      Table::Stripe& stripe = stripes_->ready(held, any);
       if (!all) place.bucket = stripe.next_mark(place.bucket);
       if (place.bucket >= stripe.buckets()) break;
       stripe.clear_mark(place.bucket);
@@ -227,33 +260,45 @@ bool Limiter::save(SavePlace& place, bool all, base::Monotonic now, size_t bytes
   return false;
 }
 
-base::Result<size_t> Limiter::restore(std::string_view entries, std::chrono::microseconds shift,
+// Entries of one stripe stand one behind the other, as save() wrote them: only where they begin and
+// end is found out here.
+base::Result<size_t> Limiter::restore(std::string entries, std::chrono::microseconds shift,
                                       base::Monotonic now) {
-  LogImage image;
-  Finder finder{us_of(now)};
+  stripes_->restored_at_us = us_of(now);
+  const auto owner = std::make_shared<const std::string>(std::move(entries));
   size_t count = 0;
-  while (!entries.empty()) {
-    if (!take_image(entries, image)) {
+  for (std::string_view rest{*owner}; !rest.empty();) {
+    base::TableKey key;
+    size_t run = 0;
+    for (size_t bytes = 0; (bytes = image_bytes(rest.substr(run))) > 0; run += bytes, ++count) {
+      const base::TableKey next{.group = image_group(rest.substr(run)), .member = 0};
+      if (run == 0) key = next;
+      if (Table::stripe_index(next) != Table::stripe_index(key)) break;
+    }
+    if (run == 0) {
       return base::Error{base::ErrorCode::corrupt, base::Origin::storage, base::Retry::never, 0,
                          "entry of the limiter"};
     }
-    Table::Held held{stripes_->table, {&image.key, 1}};
-    Table::Stripe& stripe = held.stripe(image.key);
-    WindowLog* const log = finder.own_entry(stripe, image.key);
-    if (log == nullptr) continue;
-    LogView{*log, stripe.extra.pool}.restore(image, shift.count(), us_of(now));
-    ++count;
+    Table::Held held{stripes_->table, {&key, 1}};
+    held.stripe(key).extra.restored.push_back({owner, rest.substr(0, run), shift});
+    rest.remove_prefix(run);
   }
   return count;
 }
 
+void Limiter::finish_restore() {
+  counts();
+}
+
 Limiter::Counts Limiter::counts() {
-  Counts sum{.entries = stripes_->table.used()};
+  Counts sum;
   for (size_t index = 0; index < Table::kStripes; ++index) {
     const base::TableKey key = Table::key_in(index);
     Table::Held held{stripes_->table, {&key, 1}};
-    sum.shared += held.stripe(key).extra.shared_requests;
-    sum.rounded += held.stripe(key).extra.rounded_logs;
+    Table::Stripe& stripe = stripes_->ready(held, key);
+    sum.entries += stripe.used();
+    sum.shared += stripe.extra.shared_requests;
+    sum.rounded += stripe.extra.rounded_logs;
   }
   return sum;
 }

@@ -118,11 +118,16 @@ class Limiter {
   // locks for a few microseconds each.
   bool save(SavePlace& place, bool all, base::Monotonic now, size_t bytes_max, std::string& out);
   // Puts back what save() appended; keys are those of a limiter with the same seed. Times are moved
-  // by `shift`, none beyond `now`. What finds no place is left out. Returns how many are there.
-  // Requires that no other thread uses the limiter. Errors: corrupt (Origin::storage): the bytes
-  // are not what save() appends; what stood before it is restored.
-  base::Result<size_t> restore(std::string_view entries, std::chrono::microseconds shift,
+  // by `shift`, none beyond `now`. What finds no place is left out, and so is an entry that save()
+  // never writes. Returns how many entries there are. So that a start need not wait for a million
+  // of them, each stripe takes its own when somebody first asks for it, under its lock: at the most
+  // some milliseconds, once.
+  // Requires that no other thread uses the limiter. Errors: corrupt (Origin::storage): the bytes end
+  // in the middle of an entry; what stood before it is restored.
+  base::Result<size_t> restore(std::string entries, std::chrono::microseconds shift,
                                base::Monotonic now);
+  // Does at once what restore() has put off, and frees the memory of its entries.
+  void finish_restore();
 
   struct Counts {
     uint64_t entries = 0;  // Places taken, expired ones included.

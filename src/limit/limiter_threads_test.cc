@@ -83,6 +83,48 @@ TEST(LimiterThreadsTest, ASmallTableStandsThreadsThatChargeLookAndReset) {
   EXPECT_FALSE(wrong);
 }
 
+// Goal: whoever asks first finds what was restored. Method: of 500 clients that have used up their
+// limit, three threads and a save ask at once; nobody is admitted.
+TEST(LimiterThreadsTest, WhatWasRestoredHoldsForWhoeverAsksFirst) {
+  const Limit limit{.requests = 1, .window = std::chrono::seconds{1000}};
+  const base::Monotonic now{std::chrono::seconds{1}};
+  const auto charge_of = [&](const Limiter& limiter, uint64_t client) {
+    return Charge{limiter.value_key(Rule{"r"}, std::to_string(client)), limit};
+  };
+  Room room;
+  Limiter before{10'000, 3};
+  for (uint64_t client = 0; client < 500; ++client) {
+    const Charge charge = charge_of(before, client);
+    before.admit({&charge, 1}, now, {&room, 1});
+  }
+  std::string bytes;
+  Limiter::SavePlace all;
+  while (before.save(all, true, now, bytes.size() + 1000, bytes)) {
+  }
+  Limiter limiter{10'000, 3};
+  ASSERT_TRUE(limiter.restore(bytes, std::chrono::microseconds{0}, now).ok());
+  std::atomic<int> admitted{0};
+  std::vector<std::thread> threads;
+  for (uint64_t nth = 0; nth < 3; ++nth) {
+    threads.emplace_back([&, nth] {
+      base::Random random{nth + 1};
+      for (int round = 0; round < 2000; ++round) {
+        Room left;
+        const Charge charge = charge_of(limiter, random.below(500));
+        if (limiter.admit({&charge, 1}, now, {&left, 1}).answer == Answer::admitted) ++admitted;
+      }
+    });
+  }
+  std::string again;
+  Limiter::SavePlace place;
+  while (limiter.save(place, true, now, again.size() + 100, again)) {
+  }
+  for (std::thread& thread : threads)
+    thread.join();
+  EXPECT_EQ(admitted, 0);
+  EXPECT_EQ(again.size(), bytes.size());
+}
+
 // Goal: nothing is missing in what was saved while others charged. Method: three threads charge
 // until they are refused, a fourth saves changes all the while and once more at the end; a limiter
 // that is given all of it has what the first one has.

@@ -48,8 +48,20 @@ void append_word(std::string& out, uint32_t word) {
   codec::append_little_endian(out, word);
 }
 
-bool take_image(std::string_view& bytes, LogImage& image) {
-  if (bytes.size() < LogImage::kHeadBytes) return false;
+size_t image_bytes(std::string_view bytes) {
+  if (bytes.size() < LogImage::kHeadBytes) return 0;
+  const auto words = codec::load_little_endian<uint16_t>(&bytes[LogImage::kHeadBytes - 2]);
+  const size_t whole = LogImage::kHeadBytes + 4 * size_t{words & (kPaired - 1U)};
+  return whole <= bytes.size() ? whole : 0;
+}
+
+uint64_t image_group(std::string_view bytes) {
+  return codec::load_little_endian<uint64_t>(bytes.data());
+}
+
+bool take_image(std::string_view& front, LogImage& image) {
+  std::string_view bytes = front.substr(0, image_bytes(front));
+  front.remove_prefix(bytes.size());
   image.key.group = take<uint64_t>(bytes);
   image.key.member = take<uint64_t>(bytes);
   image.newest_us = take<uint64_t>(bytes);
@@ -58,7 +70,7 @@ bool take_image(std::string_view& bytes, LogImage& image) {
   image.paired = (words & kPaired) != 0;
   image.words = words & (kPaired - 1U);
   if (image.newest_us > kNewestMax || image.words > LogImage::kWordsMax ||
-      bytes.size() < image.words * 4 || (image.paired && image.words % 2 != 0)) {
+      (image.paired && image.words % 2 != 0)) {
     return false;
   }
   if (image.words > 0 && (image.window_s == 0 || image.window_s > kWindowMax.count())) return false;

@@ -34,8 +34,12 @@ void append_head(std::string& out, const base::TableKey& key, uint64_t newest_us
                  bool paired, size_t words);
 void append_word(std::string& out, uint32_t word);
 
-// Takes one from the front of `bytes`. False: what stands there is none that this limiter writes,
-// such as one whose times are out of order.
+// Bytes of the one at the front of `bytes`; 0: it is not there whole.
+size_t image_bytes(std::string_view bytes);
+// The key's group of a whole one.
+uint64_t image_group(std::string_view bytes);
+// Takes a whole one from the front of `bytes`. False: it is none that this limiter writes, such as
+// one whose times are out of order.
 bool take_image(std::string_view& bytes, LogImage& image);
 
 }  // namespace weir::limit

@@ -40,12 +40,13 @@ void ChunkPool::give(uint32_t one) {
 }
 
 uint64_t LogView::prepare(const Limit& limit, uint64_t now_us) {
-  if (log_.window_s != limit.window.count()) clear();  // Another window: another measure.
-  log_.window_s = static_cast<uint32_t>(limit.window.count()) & 0x3f'ffffU;
-  now_us = std::max<uint64_t>(now_us, log_.newest_us);
-  if (expired(now_us)) clear();
-  log_.window_s = static_cast<uint32_t>(limit.window.count()) & 0x3f'ffffU;
   const Scale scale{limit.window};
+  now_us = std::max<uint64_t>(now_us, log_.newest_us);
+  const bool is_other_window = log_.window_s != limit.window.count();  // Another measure.
+  if (is_other_window || log_.words == 0 || now_us > log_.newest_us + scale.counts_us) {
+    clear();
+    log_.window_s = static_cast<uint32_t>(limit.window.count()) & 0x3f'ffffU;
+  }
   while (log_.words > 0 &&
          age(front().time, now_us, scale) >= static_cast<int64_t>(scale.window_ticks))
     pop();
@@ -71,11 +72,14 @@ bool LogView::add(uint64_t tick, uint32_t count, const Scale& scale) {
     pair_up(scale);
     log_.sum += count;
   }
-  const uint32_t end = part_end(tick, scale);
-  if (log_.words > 0 && last_run()[0] == end) {
-    last_run()[1] += count;
-    return true;
+  if (log_.words > 0) {
+    uint32_t* const last = last_run();
+    if (last[0] - static_cast<uint32_t>(tick) < scale.part_ticks) {  // Of the same part.
+      last[1] += count;
+      return true;
+    }
   }
+  const uint32_t end = part_end(tick, scale);
   bool whole = true;
   while (!push({end, count})) {
     whole = false;
@@ -152,7 +156,9 @@ void LogView::clear() {
       chunk = next;
     }
   }
+  const uint32_t changed = log_.changed;
   log_ = WindowLog{};
+  log_.changed = changed & 1U;
 }
 
 LogView::Run LogView::front() const {
@@ -251,7 +257,6 @@ void LogView::pair_up(const Scale& scale) {
   clear();
   log_.newest_us = before.newest_us;
   log_.window_s = before.window_s;
-  log_.changed = before.changed;
   log_.sum = before.sum;
   log_.paired = 1;
   for (size_t nth = 0; nth < count; ++nth) {
@@ -277,7 +282,6 @@ void LogView::round_off() {
   clear();
   log_.newest_us = before.newest_us;
   log_.window_s = before.window_s;
-  log_.changed = before.changed;
   log_.sum = before.sum;
   log_.paired = 1;
   for (size_t nth = 0; nth < (count + 1) / 2; ++nth)
