@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <new>
 #include <span>
@@ -216,11 +217,15 @@ class StripedTable {
     static constexpr size_t kKeysMax = 8;
 
     Held(StripedTable& table, std::span<const TableKey> keys)
+        : Held(table, keys, std::identity{}) {}
+    // Of items that have a key each: `key_of` says which.
+    template <typename Item, typename KeyOf>
+    Held(StripedTable& table, std::span<const Item> items, KeyOf key_of)
         WEIR_ATTRIBUTE(no_thread_safety_analysis)
         : table_(table) {
-      WEIR_ASSERT(keys.size() <= kKeysMax);
-      for (const TableKey& key : keys)
-        add(stripe_index(key));
+      WEIR_ASSERT(items.size() <= kKeysMax);
+      for (const Item& item : items)
+        add(stripe_index(std::invoke(key_of, item)));
       for (size_t nth = 0; nth < count_; ++nth)
         table_.stripes_[indexes_[nth]]->lock_.lock();
     }
@@ -247,7 +252,7 @@ class StripedTable {
     }
 
     StripedTable& table_;
-    std::array<size_t, kKeysMax> indexes_{};
+    std::array<size_t, kKeysMax> indexes_;  // The first count_ of them.
     size_t count_ = 0;
   };
 

@@ -43,8 +43,8 @@ struct StripeExtra {
 using Table = base::StripedTable<WindowLog, StripeExtra>;
 
 struct Entry {
-  WindowLog* log = nullptr;
-  bool is_shared = false;
+  WindowLog* log;
+  bool is_shared;
 };
 
 // Finds or makes the entries of one request's charges.
@@ -54,7 +54,7 @@ class Finder {
   explicit Finder(uint64_t now_us) : now_us_(now_us) {}
 
   Entry entry_of(Table::Stripe& stripe, const base::TableKey& key) {
-    Entry entry{.log = own_entry(stripe, key)};
+    Entry entry{own_entry(stripe, key), false};
     if (entry.log == nullptr) entry = {shared_entry(stripe.extra, key.group), true};
     found_[count_++] = entry.log;
     return entry;
@@ -185,30 +185,28 @@ base::TableKey Limiter::value_key(Rule rule, std::string_view value) const {
 Verdict Limiter::admit(std::span<const Charge> charges, base::Monotonic now,
                        std::span<Room> rooms) {
   WEIR_ASSERT(!charges.empty() && charges.size() <= kChargesMax && rooms.size() == charges.size());
-  std::array<base::TableKey, kChargesMax> keys{};
-  for (size_t nth = 0; nth < charges.size(); ++nth)
-    keys[nth] = charges[nth].key;
-  Table::Held held{stripes_->table, {keys.data(), charges.size()}};
+  Table::Held held{stripes_->table, charges, &Charge::key};
 
   Verdict verdict;
   Finder finder{us_of(now)};
-  std::array<Entry, kChargesMax> entries{};
-  std::array<uint64_t, kChargesMax> times{};
+  // Of each charge; set before it is read, so that no request pays for kChargesMax of them.
+  std::array<Entry, kChargesMax> entries;
+  std::array<uint64_t, kChargesMax> times;
   for (size_t nth = charges.size(); nth-- > 0;) {
-    Table::Stripe& stripe = stripes_->ready(held, keys[nth]);
-    entries[nth] = finder.entry_of(stripe, keys[nth]);
+    Table::Stripe& stripe = stripes_->ready(held, charges[nth].key);
+    entries[nth] = finder.entry_of(stripe, charges[nth].key);
     if (entries[nth].log == nullptr) return {Answer::no_room, nth};
     LogView view{*entries[nth].log, stripe.extra.pool};
     times[nth] = view.prepare(charges[nth].limit, us_of(now));
     if (!view.has_room(charges[nth].limit)) verdict = {Answer::refused, nth};
   }
   for (size_t nth = 0; nth < charges.size(); ++nth) {
-    StripeExtra& extra = held.stripe(keys[nth]).extra;
-    LogView view{*entries[nth].log, extra.pool};
+    Table::Stripe& stripe = held.stripe(charges[nth].key);
+    LogView view{*entries[nth].log, stripe.extra.pool};
     if (verdict.answer == Answer::admitted) {
-      extra.rounded_logs += view.charge(charges[nth].limit, times[nth]) ? 0U : 1U;
-      extra.shared_requests += entries[nth].is_shared ? 1U : 0U;
-      if (!entries[nth].is_shared) held.stripe(keys[nth]).mark(*entries[nth].log);
+      stripe.extra.rounded_logs += view.charge(charges[nth].limit, times[nth]) ? 0U : 1U;
+      stripe.extra.shared_requests += entries[nth].is_shared ? 1U : 0U;
+      if (!entries[nth].is_shared) stripe.mark(*entries[nth].log);
     }
     rooms[nth] = view.room(charges[nth].limit, times[nth]);
   }
