@@ -18,6 +18,7 @@ namespace weir::gateway {
 
 // The value of RateLimit-Policy, `"default";q=100;w=60`, or of RateLimit, `"default";r=57;t=12`.
 // Both numbers are values of other fields too, and are written once.
+// Threading: immutable after construction.
 class RateLimitItem {
  public:
   RateLimitItem() = default;

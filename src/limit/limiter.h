@@ -42,6 +42,7 @@ struct Limit {
 };
 
 // A rule, as the limiter knows it: what begins the keys of all its clients.
+// Threading: immutable after construction.
 class Rule {
  public:
   // The same for the same `id`, in every process: what stands in a saved limiter stays found.

@@ -16,6 +16,7 @@ namespace {
 
 using weir::limit::Charge;
 using weir::limit::Limiter;
+using weir::limit::Rule;
 
 double ns_per_charge(size_t threads_count, bool hot, uint32_t requests) {
   Limiter limiter{1'000'000, 42};
