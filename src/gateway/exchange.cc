@@ -189,7 +189,7 @@ void Exchange::identify(const config::IpAddress& client) {
       full.view().copy(connection_->client_ip.data(), connection_->client_ip.size()));
   connection_->recorded_ip_bytes = static_cast<uint8_t>(
       kept.view().copy(connection_->recorded_ip.data(), connection_->recorded_ip.size()));
-  connection_->placed_by = 0;
+  connection_->placed_by = connection_->unruled_by = 0;
   place();
 }
 

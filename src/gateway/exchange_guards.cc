@@ -25,9 +25,12 @@ limit::Limit limit_of(const config::IpRule& rule) {
 
 }  // namespace
 
-// Who is allowed, or under no rule, goes on without an allocation.
+// Who is allowed, or under no rule, goes on without an allocation. Rules begin with a version and
+// only expire: whom none is about needs no second look before the next version.
 bool Exchange::check_ip_rules() {
-  const access::IpRules& rules = *active_->snapshot->ip_rules;
+  const Snapshot& snapshot = *active_->snapshot;
+  if (connection_->unruled_by == snapshot.version) return true;
+  const access::IpRules& rules = *snapshot.ip_rules;
   const config::IpAddress client{connection_->hashed_ip.bytes};
   // The peer of a Unix socket that nothing says more about has no address, and is under no rule.
   if (rules.empty() || client == config::IpAddress{}) return true;
@@ -43,6 +46,7 @@ bool Exchange::check_ip_rules() {
       exempt_from_bans_ = true;
       break;
     case IpAction::none:
+      if (!decision.dry_run.exists()) connection_->unruled_by = snapshot.version;
       break;
   }
   return true;

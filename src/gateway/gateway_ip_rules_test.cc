@@ -93,6 +93,28 @@ TEST_P(GatewayIpRulesTest, OthersAndTheAllowedPass) {
   EXPECT_EQ(denied(IpAction::block), 0U);
 }
 
+// A connection remembers that no rule is about its client.
+TEST_P(GatewayIpRulesTest, ARuleThatComesLaterHoldsOnAConnectionThatWasUnderNone) {
+  publish(rule("198.51.100.0/24", "block"));
+  proxied();
+  proxied();
+  publish(rule("192.0.2.7", "block"));
+  answered(403);
+  publish({});
+  proxied();
+}
+
+TEST_P(GatewayIpRulesTest, EachClientOfATrustedProxysConnectionIsUnderItsOwnRules) {
+  publish(
+      "[listen]\ntraffic = [{address = \"127.0.0.1:0\", client_address = \"x-forwarded-for\", "
+      "trusted_proxies = [\"192.0.2.7\"]}]\n" +
+      rule("198.51.100.1", "block"));
+  for (int round = 0; round < 2; ++round) {
+    proxied("GET /kv/a HTTP/1.1\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n");
+    answered(403, "GET /kv/a HTTP/1.1\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n");
+  }
+}
+
 TEST_P(GatewayIpRulesTest, AnAllowedClientIsStillUnderItsRoutesLimit) {
   publish(rule("192.0.2.7", "allow"), "rate_limit = {limit = 1}");
   proxied();

@@ -131,6 +131,8 @@ struct ClientConnection {
   // Where hashed_ip is, as the version `placed_by` of the configuration says; 0: none was asked.
   // The city's text lives as long as that version.
   uint64_t placed_by = 0;
+  // The version of whose IP rules none is about hashed_ip; 0: none is known.
+  uint64_t unruled_by = 0;
   uint8_t country = 0;       // config::Country::number().
   uint32_t city_number = 0;  // access::GeoRules::city().
   std::string_view city;
