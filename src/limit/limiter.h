@@ -123,8 +123,8 @@ class Limiter {
   // never writes. Returns how many entries there are. So that a start need not wait for a million
   // of them, each stripe takes its own when somebody first asks for it, under its lock: at the most
   // some milliseconds, once.
-  // Requires that no other thread uses the limiter. Errors: corrupt (Origin::storage): the bytes end
-  // in the middle of an entry; what stood before it is restored.
+  // Requires that no other thread uses the limiter. Errors: corrupt (Origin::storage): the bytes
+  // end in the middle of an entry; what stood before it is restored.
   base::Result<size_t> restore(std::string entries, std::chrono::microseconds shift,
                                base::Monotonic now);
   // Does at once what restore() has put off, and frees the memory of its entries.
