@@ -1,6 +1,18 @@
 # Everything that `./dev test` also builds under ThreadSanitizer.
 add_custom_target(threads_tests)
 
+# weir_bench(<name> <source>... LINKS <target>...)
+#
+# A program that measures: run by hand, or by ./dev bench, from a release build, and so no test. All
+# of them are the target `benches`, which `./dev test` builds, so that they stay programs.
+add_custom_target(benches)
+function(weir_bench name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINKS")
+  add_executable(${name} EXCLUDE_FROM_ALL ${arg_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${arg_LINKS})
+  add_dependencies(benches ${name})
+endfunction()
+
 # weir_module(<name> HEADERS ... [SOURCES ...] [DEPENDS ...] [LINKS ...] [TEST_LINKS ...]
 #   [TESTS ...] [THREAD_TESTS ...] [FUZZERS ...] [BATCHED])
 #

@@ -76,7 +76,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   // Of limit_rate().
   std::optional<base::TableKey> rate_key(const RequestLimit& limit,
                                          const http::RequestHead& head) const;
-  // Of throttles, of either kind of rule: `id` is what the limiter knows one by.
+  // Of throttles, of either kind of rule.
   limit::Verdict charge_throttle(limit::Rule rule, const limit::Limit& limit, limit::Room& room);
   void refuse_throttled(const limit::Limit& limit, const limit::Room& room,
                         const ThrottleText& text, std::string_view reason);

@@ -285,7 +285,7 @@ base::Result<size_t> Limiter::restore(std::string entries, std::chrono::microsec
 }
 
 void Limiter::finish_restore() {
-  counts();
+  counts();  // Comes to every stripe.
 }
 
 Limiter::Counts Limiter::counts() {
