@@ -36,7 +36,8 @@ struct LimitFileTest : ::testing::Test {
     return limiter.admit({&charge, 1}, clock.monotonic(), {&room, 1}).answer;
   }
   uint32_t remaining(Limiter& limiter, std::string_view who) {
-    return limiter.look({limiter.value_key(limit::Rule{"rule"}, who), kLimit}, clock.monotonic()).remaining;
+    return limiter.look({limiter.value_key(limit::Rule{"rule"}, who), kLimit}, clock.monotonic())
+        .remaining;
   }
   // What a process that starts now finds.
   uint32_t remaining_after_restart(std::string_view who) {
