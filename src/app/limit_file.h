@@ -42,7 +42,7 @@ class LimitFile {
     std::string problem;  // Why not all that was saved; empty: it was, or nothing was.
   };
   // Puts back what still counts. After seed(), before save(). Requires that no other thread uses
-  // the limiter. Blocks for the file; the entries wait in memory, at most 64 MiB of them, until
+  // the limiter. Blocks for the file; the entries wait in memory, some 64 MiB at the most, until
   // somebody asks for their part of the limiter, or the first save does.
   Loaded load(limit::Limiter& limiter);
 

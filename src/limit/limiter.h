@@ -78,7 +78,8 @@ struct Verdict {
 };
 
 // Ownership: owns its table.
-// Threading: any thread. Never blocks, but for the locks of its stripes: a few microseconds.
+// Threading: any thread. Never blocks, but for the locks of its stripes: a few microseconds, and
+//   some milliseconds once for each stripe that has entries to put back after restore().
 // Limits: 5/4 `clients_max` places of 66 bytes, which hold 8 requests each, and 1/2 `clients_max`
 //   chunks of 64 bytes for 14 more: 110 MiB for a million. Memory is taken when first used.
 class Limiter {

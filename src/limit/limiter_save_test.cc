@@ -216,6 +216,12 @@ TEST(LimiterSaveTest, NothingIsSeenBeforeItIsPutBack) {
   Limiter counted{1000, kSeed};
   restored(counted);
   EXPECT_EQ(counted.counts().entries, 100U);
+  Limiter finished{1000, kSeed};
+  restored(finished);
+  finished.finish_restore();
+  EXPECT_EQ(ask(finished, key(1), limit, 1).second.remaining, 0U);
+  restored(finished);  // As a later frame of a file: it replaces what the earlier one said.
+  EXPECT_EQ(finished.look({key(1), limit}, at(1)).remaining, 1U);
   Limiter saved_again{1000, kSeed};
   restored(saved_again);
   EXPECT_EQ(saved(saved_again, true, 1).size(), image.size());
