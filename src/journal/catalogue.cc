@@ -14,9 +14,7 @@ void Catalogue::add_stream(Stream stream) {
 void Catalogue::close_stream(Stream stream) {
   const base::MutexLock lock{mutex_};
   const auto it = streams_.find(stream);
-  if (it == streams_.end()) return;
-  it->second.open = false;
-  if (it->second.segments == 0) streams_.erase(it);
+  if (it != streams_.end()) it->second.open = false;
 }
 
 void Catalogue::add_segment(SegmentId id, uint32_t salt) {
@@ -66,6 +64,7 @@ void Catalogue::finish_segment(SegmentId id) {
 void Catalogue::finish_recovery() {
   const base::MutexLock lock{mutex_};
   recovered_ = true;
+  std::erase_if(streams_, [](const auto& entry) { return is_over(entry.second); });
 }
 
 std::vector<SegmentId> Catalogue::deletable() const {
@@ -93,7 +92,10 @@ void Catalogue::remove_segment(SegmentId id) {
   for (const auto& [stream, part] : it->second.parts) {
     const auto state = streams_.find(stream);
     WEIR_ASSERT(state != streams_.end() && state->second.segments > 0);
-    if (--state->second.segments == 0 && !state->second.open) streams_.erase(state);
+    --state->second.segments;
+    // Until then a segment that was not looked at yet may hold more of the stream, and what was
+    // said of it is not said again.
+    if (recovered_ && is_over(state->second)) streams_.erase(state);
   }
   segments_.erase(it);
 }

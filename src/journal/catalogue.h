@@ -43,15 +43,16 @@ class Catalogue {
   };
 
   // --- The storage thread ---
-  void add_stream(Stream stream);  // It may grow.
-  void close_stream(Stream stream);
+  void add_stream(Stream stream);    // It may grow.
+  void close_stream(Stream stream);  // By the recovery only.
   void add_segment(SegmentId id, uint32_t salt);
   // The segment is synced up to `readable_bytes`, and these chunks came since the last call.
   void publish(SegmentId id, std::span<const Chunk> chunks, uint64_t readable_bytes);
   // For segments of earlier starts whose records were not looked at one by one.
   void publish_noted(SegmentId id, const SegmentNote& note);
   void finish_segment(SegmentId id);  // Nothing more will come.
-  void finish_recovery();             // Until then no stream of an earlier epoch is closed.
+  // Until then no stream of an earlier epoch is closed, and none is forgotten.
+  void finish_recovery();
   // Finished segments all of whose records are released, and before which no other of their epoch
   // is left: notes in a segment speak of those before it.
   std::vector<SegmentId> deletable() const;
@@ -88,6 +89,7 @@ class Catalogue {
     uint64_t released = 0;
     size_t segments = 0;  // That hold records of it.
   };
+  static bool is_over(const StreamState& state) { return !state.open && state.segments == 0; }
 
   void add_part(Segment& segment, Stream stream, SequenceRange range, uint64_t begin, uint64_t end)
       WEIR_ATTRIBUTE(requires_capability(mutex_));

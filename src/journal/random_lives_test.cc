@@ -72,6 +72,7 @@ void live_at_random(uint64_t seed, bool power_may_go) {
   world.consume_all();
   world.check(power_may_go ? World::Must::durable : World::Must::all);
   EXPECT_TRUE(power_may_go || world.lost == 0);
+  EXPECT_EQ(world.journal->status().backlog_records, 0U);
 }
 
 // Goal: the promises hold for lives that nobody thought of. Method: random ones, by seed;

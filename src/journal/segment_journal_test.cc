@@ -118,6 +118,37 @@ TEST(SegmentJournalTest, RemembersAReleaseFromBeforeOldSegmentsWereRead) {
   EXPECT_EQ(files_in(world, "data/journal/segment-00000001"), 0U);
 }
 
+// A stream's records may be in segments of several epochs: its own, and the one into which its ring
+// was copied. The first may be deleted before the last was looked at.
+TEST(SegmentJournalTest, RemembersAReleaseWhileLaterSegmentsOfTheStreamAreUnread) {
+  const Stream old{1, 0};
+  World world;
+  ASSERT_TRUE(world.start());
+  for (int i = 0; i < 10; ++i)
+    world.commit(0);
+  world.step();
+  world.commit(0);  // In the ring alone.
+  world.kill();
+  ASSERT_TRUE(world.start());
+  world.commit(1);
+  world.step();  // A segment of another stream; the old ring is not copied yet.
+  world.kill();
+  ASSERT_TRUE(world.start());
+  world.settle();
+  world.consume();
+  ASSERT_EQ(world.positions[old], 11U);
+  ASSERT_EQ(files_in(world, "data/journal/segment-"), 3U);
+  world.kill();
+  ASSERT_TRUE(world.start());
+  while (world.journal->status().recovering) {
+    world.step();
+    world.consume();
+  }
+  world.settle();
+  EXPECT_EQ(world.journal->status().backlog_records, 0U);
+  EXPECT_EQ(files_in(world, "data/journal/segment-"), 0U);
+}
+
 // Goal: damage costs what it hit and nothing beside it. Method: one bit of each byte of a record in
 // the middle of a segment, one after the other.
 TEST(SegmentJournalTest, AFlippedBitAnywhereInARecordCostsThatRecordAndNoOther) {

@@ -42,6 +42,7 @@ class World {
 
   // --- The consumer ---
   // One round over all streams, reading at most `records_max` at a time; commits what it reads.
+  // Like the real consumer it says how far the database is once in a life, not again and again.
   void consume(size_t records_max = 1000);
   void consume_all();  // settle() and consume() until there is nothing more.
 
@@ -74,6 +75,7 @@ class World {
   uint64_t next_number_ = 1;
   // Of the current epoch: which event has which sequence, per loop.
   std::vector<std::map<uint64_t, uint64_t>> sequences_;
+  std::map<Stream, uint64_t> released_;  // What the running journal was told.
 };
 
 // A life of a node with everything in it: several loops, rotation of segments, a kill, a full ring,
