@@ -36,6 +36,7 @@ struct StripeExtra {
   ChunkPool pool;
   std::vector<Restored> restored;
   std::array<Shared, kSharedEntries> shared{};
+  bool has_shared = false;  // One of them was ever used.
   uint64_t shared_requests = 0;
   uint64_t rounded_logs = 0;
 };
@@ -54,20 +55,57 @@ class Finder {
   explicit Finder(uint64_t now_us) : now_us_(now_us) {}
 
   Entry entry_of(Table::Stripe& stripe, const base::TableKey& key) {
-    Entry entry{own_entry(stripe, key), false};
-    if (entry.log == nullptr) entry = {shared_entry(stripe.extra, key.group), true};
+    Entry entry{stripe.find(key), false};
+    if (entry.log == nullptr) entry = new_entry(stripe, key);
     found_[count_++] = entry.log;
     return entry;
+  }
+
+  // What a client without an entry of its own may be counted in; nullptr: nothing counts.
+  WindowLog* live_shared_entry(StripeExtra& extra, uint64_t group) const {
+    if (!extra.has_shared) return nullptr;
+    for (StripeExtra::Shared& shared : extra.shared) {
+      if (shared.group != group) continue;
+      return LogView{shared.log, extra.pool}.expired(now_us_) ? nullptr : &shared.log;
+    }
+    return nullptr;
   }
 
   // nullptr: there is no place.
   WindowLog* own_entry(Table::Stripe& stripe, const base::TableKey& key) {
     WindowLog* const log = stripe.find(key);
     if (log != nullptr) return log;
-    return stripe.insert(key, [&](WindowLog& other) { return vacate(other, stripe.extra); });
+    return inserted(stripe, key);
+  }
+
+  // The entry of a group's strangers. nullptr: there is no place.
+  WindowLog* shared_entry(StripeExtra& extra, uint64_t group) {
+    for (StripeExtra::Shared& shared : extra.shared)
+      if (shared.group == group) return &shared.log;
+    for (StripeExtra::Shared& shared : extra.shared) {
+      if (!vacate(shared.log, extra)) continue;
+      shared.group = group;
+      extra.has_shared = true;
+      return &shared.log;
+    }
+    return nullptr;
   }
 
  private:
+  // A client that was counted among strangers until now may have been all of them.
+  Entry new_entry(Table::Stripe& stripe, const base::TableKey& key) {
+    StripeExtra& extra = stripe.extra;
+    WindowLog* const log = inserted(stripe, key);
+    if (log == nullptr) return {shared_entry(extra, key.group), true};
+    if (WindowLog* const shared = live_shared_entry(extra, key.group); shared != nullptr)
+      LogView{*log, extra.pool}.copy(LogView{*shared, extra.pool});
+    return {log, false};
+  }
+
+  WindowLog* inserted(Table::Stripe& stripe, const base::TableKey& key) {
+    return stripe.insert(key, [&](WindowLog& other) { return vacate(other, stripe.extra); });
+  }
+
   // True: nothing there counts, and it is clear. What this request found stays, though it is empty.
   bool vacate(WindowLog& log, StripeExtra& extra) {
     LogView view{log, extra.pool};
@@ -75,17 +113,6 @@ class Finder {
     if (!view.expired(now_us_)) return false;
     view.clear();
     return true;
-  }
-
-  WindowLog* shared_entry(StripeExtra& extra, uint64_t group) {
-    for (StripeExtra::Shared& shared : extra.shared)
-      if (shared.group == group) return &shared.log;
-    for (StripeExtra::Shared& shared : extra.shared) {
-      if (!vacate(shared.log, extra)) continue;
-      shared.group = group;
-      return &shared.log;
-    }
-    return nullptr;
   }
 
   const uint64_t now_us_;
@@ -150,7 +177,8 @@ struct Limiter::Stripes {
     for (auto& [owner, entries, shift] : std::exchange(stripe.extra.restored, {})) {
       while (!entries.empty()) {
         if (!take_image(entries, image)) continue;
-        WindowLog* const log = finder.own_entry(stripe, image.key);
+        WindowLog* const log = image.shared ? finder.shared_entry(stripe.extra, image.key.group)
+                                            : finder.own_entry(stripe, image.key);
         if (log == nullptr) continue;
         LogView{*log, stripe.extra.pool}.restore(image, shift.count(), restored_at_us);
       }
@@ -217,6 +245,7 @@ Room Limiter::look(const Charge& charge, base::Monotonic now) {
   Table::Held held{stripes_->table, {&charge.key, 1}};
   Table::Stripe& stripe = stripes_->ready(held, charge.key);
   WindowLog* log = stripe.find(charge.key);
+  if (log == nullptr) log = Finder{us_of(now)}.live_shared_entry(stripe.extra, charge.key.group);
   if (log == nullptr) return {.remaining = charge.limit.requests};
   LogView view{*log, stripe.extra.pool};
   return view.room(charge.limit, view.prepare(charge.limit, us_of(now)));
@@ -225,15 +254,22 @@ Room Limiter::look(const Charge& charge, base::Monotonic now) {
 void Limiter::reset(const base::TableKey& key) {
   Table::Held held{stripes_->table, {&key, 1}};
   Table::Stripe& stripe = stripes_->ready(held, key);
-  WindowLog* const log = stripe.find(key);
-  if (log == nullptr) return;
-  LogView{*log, stripe.extra.pool}.clear();
-  log->changed = 1;
-  stripe.mark(*log);
+  StripeExtra& extra = stripe.extra;
+  if (WindowLog* const log = stripe.find(key); log != nullptr) {
+    LogView{*log, extra.pool}.clear();
+    log->changed = 1;
+    stripe.mark(*log);
+  }
+  for (StripeExtra::Shared& shared : extra.shared) {
+    if (shared.group != key.group) continue;
+    LogView{shared.log, extra.pool}.clear();
+    shared.log.changed = 1;
+  }
 }
 
 bool Limiter::save(SavePlace& place, bool all, base::Monotonic now, size_t bytes_max,
                    std::string& out) {
+  static_assert(kSharedEntries <= Table::kWays);
   constexpr size_t kBucketBytesMax =
       Table::kWays * (LogImage::kHeadBytes + 4 * LogImage::kWordsMax);
   out.reserve(bytes_max + kBucketBytesMax);  // Never grown while a lock is held.
@@ -244,13 +280,20 @@ bool Limiter::save(SavePlace& place, bool all, base::Monotonic now, size_t bytes
       Table::Held held{stripes_->table, {&any, 1}};
       Table::Stripe& stripe = stripes_->ready(held, any);
       if (!all) place.bucket = stripe.next_mark(place.bucket);
-      if (place.bucket >= stripe.buckets()) break;
-      stripe.clear_mark(place.bucket);
-      stripe.each(place.bucket, [&](const base::TableKey& key, WindowLog& log) {
+      const auto keep = [&](const base::TableKey& key, bool is_shared, WindowLog& log) {
         const LogView view{log, stripe.extra.pool};
         if (all ? view.expired(us_of(now)) : log.changed == 0) return;
         log.changed = 0;
-        view.save(key, out);
+        view.save(key, is_shared, out);
+      };
+      if (place.bucket >= stripe.buckets()) {
+        for (StripeExtra::Shared& shared : stripe.extra.shared)
+          keep({.group = shared.group, .member = 0}, /*is_shared=*/true, shared.log);
+        break;
+      }
+      stripe.clear_mark(place.bucket);
+      stripe.each(place.bucket, [&](const base::TableKey& key, WindowLog& log) {
+        keep(key, /*is_shared=*/false, log);
       });
     }
   }

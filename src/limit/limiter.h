@@ -11,8 +11,9 @@
 //
 // What could be a problem and is not: a clock that stalls or steps back (a request's time is the
 // later of its own and the entry's newest, taken under the lock), a full table (the expired make
-// room; strangers of a full stripe share one entry for each prefix; live entries stay), no memory
-// for a long log (its times are rounded up further).
+// room; strangers of a full stripe share one entry for each prefix, and whoever gets an own entry
+// later takes over what that one holds; live entries stay), no memory for a long log (its times are
+// rounded up further).
 //
 // Source: sliding-window log and counter as in spec 5.1, corrected: keyed by rule and client.
 
@@ -104,9 +105,10 @@ class Limiter {
   // Requires 1 to kChargesMax charges of different keys.
   Verdict admit(std::span<const Charge> charges, base::Monotonic now, std::span<Room> rooms);
 
-  // What a client has left; nothing is charged.
+  // What a client has left, in the entry that its next request would be counted in; nothing is
+  // charged.
   Room look(const Charge& charge, base::Monotonic now);
-  // Forgets what a client was admitted.
+  // Forgets what a client was admitted, and what the strangers of its group were.
   void reset(const base::TableKey& key);
 
   // Where a pass of save() over the table stands.
@@ -116,8 +118,7 @@ class Limiter {
   };
   // Appends entries that changed since they were last appended (`all`: every one in which something
   // counts at `now`) until `out` has `bytes_max` or a few more, or the pass is over: then returns
-  // false, and the place is that of a new one. Entries that strangers share are not saved. Takes
-  // locks for a few microseconds each.
+  // false, and the place is that of a new one. Takes locks for a few microseconds each.
   bool save(SavePlace& place, bool all, base::Monotonic now, size_t bytes_max, std::string& out);
   // Puts back what save() appended; keys are those of a limiter with the same seed. Times are moved
   // by `shift`, none beyond `now`. What finds no place is left out, and so is an entry that save()

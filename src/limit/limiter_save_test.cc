@@ -231,6 +231,35 @@ TEST(LimiterSaveTest, NothingIsSeenBeforeItIsPutBack) {
   EXPECT_EQ(count_of(charged_and_saved, false, 1), 1U);
 }
 
+TEST(LimiterSaveTest, WhatStrangersShareIsSavedToo) {
+  Limiter one{100, kSeed};  // 16 places in each stripe.
+  const Limit limit{2, seconds{60}};
+  const auto address_key = [&](uint8_t last) {
+    const std::array<uint8_t, 16> address{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last};
+    return one.address_key(Rule{"r"}, address, 64);
+  };
+  for (uint8_t last = 0; last < 16; ++last)
+    ask(one, address_key(last), limit, 0);
+  EXPECT_EQ(count_of(one, false, 1), 16U);
+  ask(one, address_key(16), limit, 1);
+  const std::string first = saved(one, false, 1);
+  ask(one, address_key(17), limit, 2);
+  const std::string second = saved(one, false, 2);
+  EXPECT_EQ(first.size(), 34U);
+  EXPECT_EQ(second.size(), 38U);
+  EXPECT_EQ(saved(one, false, 3), "");
+  EXPECT_EQ(count_of(one, true, 3), 17U);
+
+  Limiter two{100, kSeed};
+  for (const std::string& image : {first, second})
+    restore(two, image, 3);
+  EXPECT_EQ(ask(two, address_key(18), limit, 3).first, Answer::refused);
+  Limiter three{100, kSeed};
+  restore(three, saved(one, true, 3), 3);
+  EXPECT_EQ(ask(three, address_key(19), limit, 3).first, Answer::refused);
+  EXPECT_EQ(ask(three, address_key(1), limit, 3).first, Answer::admitted);
+}
+
 // A wall clock that was set back says that entries come from the future: then they count from now.
 TEST(LimiterSaveTest, NothingIsNewerThanNow) {
   Limiter one{100, kSeed};

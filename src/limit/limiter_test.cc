@@ -4,8 +4,10 @@
 #include <array>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -276,6 +278,73 @@ TEST(LimiterTest, AFullStripeKeepsItsClientsAndStrangersShareOneEntryForEachPref
   for (uint64_t stranger = 200; stranger < 216; ++stranger)
     EXPECT_TRUE(admits(limiter, key(stranger), limit, ++now));
   EXPECT_EQ(limiter.counts().shared, 3U) << "the expired made room";
+}
+
+// The strangers' entry is live when a place becomes free: whoever takes it may be the one that was
+// counted there.
+TEST(LimiterTest, AStrangerThatGetsAnOwnEntryIsNotAdmittedAnew) {
+  const Limit brief{.requests = 1, .window = seconds{1}};
+  for (const uint32_t requests : {3U, 20U, 128U, 700U}) {
+    Limiter limiter{256 * 12, kSeed};  // 16 places in each stripe.
+    const Limit limit{.requests = requests, .window = seconds{60}};
+    const auto key = [&](uint64_t nth) {
+      return limiter.address_key(Rule{"r"}, ipv6(0x20010db8abcd0000U, nth), 128);
+    };
+    for (uint64_t nth = 0; nth < 16; ++nth)
+      ASSERT_TRUE(admits(limiter, key(nth), brief, 1'000'000));
+    const base::TableKey stranger = key(100);
+    for (uint32_t i = 0; i < requests; ++i)
+      ASSERT_TRUE(admits(limiter, stranger, limit, 1'100'000 + i)) << requests << " " << i;
+    EXPECT_EQ(limiter.look({stranger, limit}, at(1'200'000)).remaining, 0U);
+    EXPECT_FALSE(admits(limiter, stranger, limit, 1'200'000));
+    EXPECT_FALSE(admits(limiter, stranger, limit, 3'000'000)) << "there is a place now";
+    EXPECT_FALSE(admits(limiter, key(101), limit, 3'000'001));
+    EXPECT_FALSE(admits(limiter, stranger, limit, 61'000'000));
+    EXPECT_TRUE(admits(limiter, stranger, limit, 62'000'000)) << "what was admitted has left";
+    limiter.reset(key(101));
+    EXPECT_TRUE(admits(limiter, key(101), limit, 3'000'002));
+  }
+}
+
+// Goal: whatever moves between own and shared entries, no client is admitted more than its limit in
+// any window. Method: more clients than places in a table that saves, loses and restores what it
+// holds now and then; every admission of each client is kept.
+TEST(LimiterTest, AFullTableAdmitsNoClientTooMuch) {
+  base::Random random{23};
+  const std::array<Limit, 3> limits{Limit{2, seconds{1}}, Limit{5, seconds{7}},
+                                    Limit{140, seconds{20}}};
+  auto limiter = std::make_unique<Limiter>(256 * 12, kSeed);  // 16 places in each stripe.
+  std::map<uint64_t, std::deque<int64_t>> admitted;
+  int64_t now = 1'000'000;
+  size_t refused = 0;
+  size_t shared = 0;
+  for (int i = 0; i < 60'000; ++i) {
+    now += static_cast<int64_t>(random.below(20'000));
+    const uint64_t client = random.below(120);
+    const Limit& limit = limits[client % limits.size()];
+    const base::TableKey key{.group = (uint64_t{7} << 56U) + client % 9,
+                             .member = client * 0x9e3779b97f4a7c15U};
+    std::deque<int64_t>& times = admitted[client];
+    const int64_t window_us = microseconds{limit.window}.count();
+    while (!times.empty() && times.front() <= now - window_us)
+      times.pop_front();
+    if (admits(*limiter, key, limit, now)) {
+      times.push_back(now);
+    } else {
+      ++refused;
+    }
+    ASSERT_LE(times.size(), limit.requests) << "client " << client << ", request " << i;
+    if (i % 5000 != 4999) continue;
+    shared += limiter->counts().shared;
+    std::string bytes;
+    Limiter::SavePlace place;
+    while (limiter->save(place, /*all=*/true, at(now), 100'000, bytes)) {
+    }
+    limiter = std::make_unique<Limiter>(256 * 12, kSeed);
+    ASSERT_TRUE(limiter->restore(std::move(bytes), microseconds{0}, at(now)).ok());
+  }
+  EXPECT_GT(refused, 1000U);
+  EXPECT_GT(shared, 1000U);
 }
 
 // Goal: where every place and every shared entry of a stripe is live, it says so and counts

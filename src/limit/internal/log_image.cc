@@ -7,6 +7,8 @@ namespace weir::limit {
 namespace {
 
 constexpr uint16_t kPaired = 1U << 15U;
+constexpr uint16_t kShared = 1U << 14U;
+constexpr uint16_t kWords = kShared - 1U;
 constexpr uint64_t kNewestMax = (uint64_t{1} << 48U) - 1;
 
 template <typename Number>
@@ -36,12 +38,13 @@ bool is_in_order(const LogImage& image) {
 }  // namespace
 
 void append_head(std::string& out, const base::TableKey& key, uint64_t newest_us, uint32_t window_s,
-                 bool paired, size_t words) {
+                 bool paired, bool shared, size_t words) {
   codec::append_little_endian(out, key.group);
   codec::append_little_endian(out, key.member);
   codec::append_little_endian(out, newest_us);
   codec::append_little_endian(out, window_s);
-  codec::append_little_endian(out, static_cast<uint16_t>(words | (paired ? kPaired : 0U)));
+  codec::append_little_endian(
+      out, static_cast<uint16_t>(words | (paired ? kPaired : 0U) | (shared ? kShared : 0U)));
 }
 
 void append_word(std::string& out, uint32_t word) {
@@ -51,7 +54,7 @@ void append_word(std::string& out, uint32_t word) {
 size_t image_bytes(std::string_view bytes) {
   if (bytes.size() < LogImage::kHeadBytes) return 0;
   const auto words = codec::load_little_endian<uint16_t>(&bytes[LogImage::kHeadBytes - 2]);
-  const size_t whole = LogImage::kHeadBytes + 4 * size_t{words & (kPaired - 1U)};
+  const size_t whole = LogImage::kHeadBytes + 4 * size_t{words & uint32_t{kWords}};
   return whole <= bytes.size() ? whole : 0;
 }
 
@@ -68,7 +71,8 @@ bool take_image(std::string_view& front, LogImage& image) {
   image.window_s = take<uint32_t>(bytes);
   const auto words = take<uint16_t>(bytes);
   image.paired = (words & kPaired) != 0;
-  image.words = words & (kPaired - 1U);
+  image.shared = (words & kShared) != 0;
+  image.words = words & uint32_t{kWords};
   if (image.newest_us > kNewestMax || image.words > LogImage::kWordsMax ||
       (image.paired && image.words % 2 != 0)) {
     return false;

@@ -1,8 +1,9 @@
 #pragma once
 // One entry of the limiter as bytes: what save() appends and restore() takes. Little-endian:
 //
-//   key 16 (group, member) | newest 8 (us) | window 4 (s) | words 2, bit 15: paired | words x 4
+//   key 16 (group, member) | newest 8 (us) | window 4 (s) | words 2, bits 15, 14 | words x 4
 //
+// Bit 15: paired. Bit 14: the entry that strangers of a group share; its member is 0.
 // A word is a time, in ticks before the newest request (negative, in two's complement, for one that
 // is rounded up beyond it), or, paired, every second one a count. No words: nothing counts.
 
@@ -25,13 +26,14 @@ struct LogImage {
   uint64_t newest_us = 0;
   uint32_t window_s = 0;
   bool paired = false;
+  bool shared = false;
   size_t words = 0;
   std::array<uint32_t, kWordsMax> word;
 };
 
 // Appends the part before the words.
 void append_head(std::string& out, const base::TableKey& key, uint64_t newest_us, uint32_t window_s,
-                 bool paired, size_t words);
+                 bool paired, bool shared, size_t words);
 void append_word(std::string& out, uint32_t word);
 
 // Bytes of the one at the front of `bytes`; 0: it is not there whole.

@@ -88,8 +88,28 @@ bool LogView::add(uint64_t tick, uint32_t count, const Scale& scale) {
   return whole;
 }
 
-void LogView::save(const base::TableKey& key, std::string& out) const {
-  append_head(out, key, log_.newest_us, log_.window_s, log_.paired != 0, log_.words);
+// An empty log, to which add() adds what is older than its newest.
+void LogView::start_anew(uint64_t newest_us, uint32_t window_s, bool paired) {
+  clear();
+  log_.newest_us = newest_us & 0xffff'ffff'ffffU;
+  log_.window_s = window_s & 0x3f'ffffU;
+  log_.paired = paired ? 1 : 0;
+}
+
+void LogView::copy(const LogView& other) {
+  start_anew(other.log_.newest_us, other.log_.window_s, other.log_.paired != 0);
+  const Scale scale{std::chrono::seconds{log_.window_s}};
+  const uint64_t newest = scale.tick_up(log_.newest_us);
+  other.each([&](const Run& run) {
+    // A time modulo 2^32 is no whole time; it is reckoned from the newest, a whole one.
+    const int64_t before = static_cast<int32_t>(static_cast<uint32_t>(newest) - run.time);
+    add(newest - static_cast<uint64_t>(before), run.count, scale);
+    return true;
+  });
+}
+
+void LogView::save(const base::TableKey& key, bool shared, std::string& out) const {
+  append_head(out, key, log_.newest_us, log_.window_s, log_.paired != 0, shared, log_.words);
   if (log_.words == 0) return;
   const Scale scale{std::chrono::seconds{log_.window_s}};
   const auto newest = static_cast<uint32_t>(scale.tick_up(log_.newest_us));
@@ -110,9 +130,7 @@ void LogView::restore(const LogImage& image, int64_t shift_us, uint64_t now_us) 
   const auto newest_us =
       static_cast<uint64_t>(std::clamp<int64_t>(shifted, 0, static_cast<int64_t>(now_us)));
   if (shifted < 0 || now_us > newest_us + scale.counts_us) return;
-  log_.newest_us = newest_us & 0xffff'ffff'ffffU;
-  log_.window_s = image.window_s & 0x3f'ffffU;
-  log_.paired = image.paired ? 1 : 0;
+  start_anew(newest_us, image.window_s, image.paired);
   const auto newest = static_cast<int64_t>(scale.tick_up(newest_us));
   for (size_t nth = 0; nth < image.words; nth += image.paired ? 2 : 1) {
     const int64_t tick = newest - static_cast<int32_t>(image.word[nth]);

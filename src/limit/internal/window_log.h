@@ -107,8 +107,11 @@ class LogView {
   bool expired(uint64_t now_us) const;
   void clear();
 
+  // Becomes what another entry of the stripe is.
+  void copy(const LogView& other);
+
   // Appends the entry as log_image.h says.
-  void save(const base::TableKey& key, std::string& out) const;
+  void save(const base::TableKey& key, bool shared, std::string& out) const;
   // Becomes what was saved, `shift_us` later, but not newer than now. Requires a checked image.
   void restore(const LogImage& image, int64_t shift_us, uint64_t now_us);
 
@@ -118,6 +121,7 @@ class LogView {
     uint32_t count;
   };
 
+  void start_anew(uint64_t newest_us, uint32_t window_s, bool paired);
   size_t end() const { return size_t{log_.head} + size_t{log_.words}; }
   size_t run_words() const { return log_.paired != 0 ? 2 : 1; }
   Run front() const;
