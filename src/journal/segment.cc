@@ -179,12 +179,29 @@ base::Result<std::optional<RecordFile::Found>> RecordFile::at(uint64_t offset, u
   return std::optional{Found{offset, *record}};
 }
 
+// Most of a ring was never written, and no record begins with eight zeros: its payload is not
+// empty. From `offset`, where no record is, to the last such place in front of other bytes, or of
+// bytes that are not in memory.
+uint64_t RecordFile::last_zero(uint64_t offset, uint64_t end) const {
+  const uint64_t readable_end = std::min(end, window_at_ + window_bytes_);
+  const auto is_zero = [&](uint64_t at) {
+    uint64_t word = 0;
+    if (at + sizeof word > readable_end) return false;
+    std::memcpy(&word, window_.get() + (at - window_at_), sizeof word);
+    return word == 0;
+  };
+  while (is_zero(offset + traffic::kRecordAlignment))
+    offset += traffic::kRecordAlignment;
+  return offset;
+}
+
 base::Result<std::optional<RecordFile::Found>> RecordFile::next(uint64_t offset, uint64_t end) {
   for (; offset + traffic::kRecordHeaderBytes <= end; offset += traffic::kRecordAlignment) {
     auto found = WEIR_TRY(at(offset, end));
     if (found.has_value()) return found;
     // Nothing comes behind the end of a file that is shorter than `end`.
     if (at_file_end_) end = std::min(end, window_at_ + window_bytes_);
+    offset = last_zero(offset, end);
   }
   return std::optional<Found>{};
 }

@@ -87,6 +87,7 @@ class RecordFile {
 
  private:
   base::Status load(uint64_t offset, uint64_t end);
+  uint64_t last_zero(uint64_t offset, uint64_t end) const;
 
   os::File& file_;
   const uint32_t salt_;
