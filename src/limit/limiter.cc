@@ -279,6 +279,7 @@ bool Limiter::save(SavePlace& place, bool all, base::Monotonic now, size_t bytes
       if (out.size() >= bytes_max) return true;
       Table::Held held{stripes_->table, {&any, 1}};
       Table::Stripe& stripe = stripes_->ready(held, any);
+      if (stripe.used() == 0) place.bucket = stripe.buckets();
       if (!all) place.bucket = stripe.next_mark(place.bucket);
       const auto keep = [&](const base::TableKey& key, bool is_shared, WindowLog& log) {
         const LogView view{log, stripe.extra.pool};
