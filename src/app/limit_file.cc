@@ -21,7 +21,6 @@ constexpr size_t kFrameHeadBytes = 44;  // Magic, length, two clocks, boot, chec
 constexpr size_t kBootBytes = 16;
 constexpr size_t kFrameAimBytes = 256UL * 1024;
 constexpr size_t kFrameBytesMax = 4UL * 1024 * 1024;
-constexpr size_t kPutOffBytesMax = 64UL * 1024 * 1024;  // Two million entries of one request.
 
 int64_t us_of(base::Monotonic now) {
   return std::chrono::floor<std::chrono::microseconds>(now.time_since_epoch()).count();
@@ -89,7 +88,7 @@ std::chrono::microseconds LimitFile::shift_of(std::string_view head) const {
   return std::chrono::microseconds{us_of(clock_.monotonic()) - passed - saved_at};
 }
 
-LimitFile::Loaded LimitFile::load(limit::Limiter& limiter) {
+LimitFile::Loaded LimitFile::load(limit::Limiter& limiter, uint64_t put_off_bytes_max) {
   Loaded loaded{.problem = std::exchange(problem_, {})};
   if (input_ == nullptr) return loaded;
   const std::unique_ptr<os::File> file = std::exchange(input_, nullptr);
@@ -118,7 +117,7 @@ LimitFile::Loaded LimitFile::load(limit::Limiter& limiter) {
         limiter.restore(std::move(payload), shift_of(head), clock_.monotonic());
     if (!restored.ok()) return loaded;
     put_off += length;
-    if (put_off > kPutOffBytesMax) {
+    if (put_off > put_off_bytes_max) {
       limiter.finish_restore();
       put_off = 0;
     }

@@ -30,6 +30,8 @@ class LimitFile {
  public:
   static constexpr std::string_view kName = "limits";
   static constexpr uint64_t kSlackBytes = 16ULL * 1024 * 1024;
+  // Two million entries of one request.
+  static constexpr uint64_t kPutOffBytesMax = 64ULL * 1024 * 1024;
 
   LimitFile(os::Files& files, const base::Clock& clock, const std::string& directory);
 
@@ -42,9 +44,9 @@ class LimitFile {
     std::string problem;  // Why not all that was saved; empty: it was, or nothing was.
   };
   // Puts back what still counts. After seed(), before save(). Requires that no other thread uses
-  // the limiter. Blocks for the file; the entries wait in memory, some 64 MiB at the most, until
-  // somebody asks for their part of the limiter, or the first save does.
-  Loaded load(limit::Limiter& limiter);
+  // the limiter. Blocks for the file; the entries wait in memory, about `put_off_bytes_max` at the
+  // most, until somebody asks for their part of the limiter, or the first save does.
+  Loaded load(limit::Limiter& limiter, uint64_t put_off_bytes_max = kPutOffBytesMax);
 
   // Saves what changed since the last save. Blocks for the file. Errors: those of os::Files; then
   // the next save writes the file anew, so that nothing is missing in it.

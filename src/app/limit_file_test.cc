@@ -78,6 +78,27 @@ TEST_F(LimitFileTest, WithoutChangesNothingIsWritten) {
   EXPECT_EQ(files.operations(), operations);
 }
 
+// More than is put off is put back in between, and a later frame still replaces an earlier one.
+TEST_F(LimitFileTest, AFileOfAnySizeIsPutBackInPieces) {
+  LimitFile file = open();
+  Limiter limiter{kClientsMax, file.seed()};
+  for (int frame = 0; frame < 5; ++frame) {
+    ask(limiter, fmt::format("once-{}", frame));
+    if (frame < 2) ask(limiter, "twice");
+    ASSERT_TRUE(file.save(limiter).ok());
+  }
+  for (const uint64_t put_off_bytes_max : {0U, 70U, 100U, 1000U}) {
+    LimitFile read = open();
+    Limiter other{kClientsMax, read.seed()};
+    const LimitFile::Loaded loaded = read.load(other, put_off_bytes_max);
+    EXPECT_EQ(loaded.problem, "");
+    EXPECT_EQ(loaded.entries, 7U);
+    EXPECT_EQ(remaining(other, "twice"), 1U) << put_off_bytes_max;
+    for (int frame = 0; frame < 5; ++frame)
+      EXPECT_EQ(remaining(other, fmt::format("once-{}", frame)), 2U) << put_off_bytes_max;
+  }
+}
+
 TEST_F(LimitFileTest, TimeThatWentByWhileTheMachineWasOffCounts) {
   LimitFile file = open();
   Limiter limiter{kClientsMax, file.seed()};
