@@ -21,17 +21,10 @@ Json iso_of(const Json& unix_ms) {
   return unix_ms.is_null() ? Json() : Json(codec::iso_ms(unix_ms.get<int64_t>()));
 }
 
-Json ask_alerts(const cli::CommandLine& line, const char* command) {
-  Json answer = ask(line.data_dir, {{"command", command}});
-  if (answer.is_object()) return answer;
-  complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
-  return {};
-}
-
 }  // namespace
 
 int run_alerts_list(const cli::CommandLine& line) {
-  const Json answer = ask_alerts(line, "alerts");
+  const Json answer = ask_running(line.data_dir, {{"command", "alerts"}});
   if (!answer.is_object()) return 1;
   const int code = answer["alerts"].empty() ? 0 : kExitFiring;
   if (line.json) {
@@ -59,7 +52,7 @@ int run_alerts_list(const cli::CommandLine& line) {
 }
 
 int run_alerts_test(const cli::CommandLine& line) {
-  const Json asked = ask_alerts(line, "alerts.test");
+  const Json asked = ask_running(line.data_dir, {{"command", "alerts.test"}});
   if (!asked.is_object()) return 1;
   const auto number = asked["test"].get<uint64_t>();
   const Json answer = ask_until(

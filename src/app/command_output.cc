@@ -130,6 +130,30 @@ Json ask(const std::string& data_dir, const Json& question) {
   return answer.ok() ? Json::parse(answer.value(), nullptr, false) : Json();
 }
 
+Json ask_running(const std::string& data_dir, const Json& question) {
+  const auto text = ask_server(data_dir, json_text(question), kAnswerPatience);
+  if (!text.ok()) {
+    complain_of_no_answer(data_dir, text.error());
+    return {};
+  }
+  Json answer = Json::parse(text.value(), nullptr, false);
+  if (answer.is_object()) return answer;
+  complain(fmt::format("{}: the server's answer is not understood", data_dir));
+  return {};
+}
+
+void complain_of_no_answer(const std::string& data_dir, const base::Error& error) {
+  if (error.code == base::ErrorCode::timed_out) {
+    complain(fmt::format("{}: the server does not answer", data_dir));
+  } else {
+    complain_of_no_server(data_dir);
+  }
+}
+
+void complain_of_no_server(const std::string& data_dir) {
+  complain(fmt::format("{}: no server runs on this data directory", data_dir));
+}
+
 Json ask_until(const std::string& data_dir, const Json& question, milliseconds patience,
                const std::function<bool(const Json& answer)>& done) {
   for (milliseconds waited{0}; waited < patience; waited += kAnswerPause) {

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/result.h"
 #include "cli/command_line.h"
 #include "config/problem.h"
 #include "objects/directory_store.h"
@@ -56,8 +57,13 @@ std::function<void(uint64_t done, uint64_t total)> progress_on_terminal(const ba
                                                                         std::string_view what,
                                                                         std::string_view unit);
 
-// What the server of `data_dir` answers; null: none runs there.
+// What the server of `data_dir` answers; null: none runs there, or it takes too long.
 Json ask(const std::string& data_dir, const Json& question);
+// The same for commands that cannot do without: null: there is no answer, and that was said.
+Json ask_running(const std::string& data_dir, const Json& question);
+// Says why ask_server() failed.
+void complain_of_no_answer(const std::string& data_dir, const base::Error& error);
+void complain_of_no_server(const std::string& data_dir);
 // Asks again and again until `done` says so. Null: no server runs there any more, or `patience` has
 // passed.
 Json ask_until(const std::string& data_dir, const Json& question,

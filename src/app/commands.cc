@@ -46,9 +46,7 @@ constexpr int kExitAlarm = 3;
 int run_status(const cli::CommandLine& line) {
   const auto answer = ask_server(line.data_dir, R"({"command":"status"})", milliseconds{5000});
   if (!answer.ok()) {
-    complain(answer.error().code == base::ErrorCode::timed_out
-                 ? fmt::format("{}: the server does not answer", line.data_dir)
-                 : fmt::format("{}: no server runs on this data directory", line.data_dir));
+    complain_of_no_answer(line.data_dir, answer.error());
     return 1;
   }
   std::string text;

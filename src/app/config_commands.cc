@@ -38,11 +38,8 @@ int change_rules(const cli::CommandLine& line, Json request) {
   request["author"] = user_name();
   request["comment"] = line.comment;
   if (line.expected_version) request["expected"] = *line.expected_version;
-  const Json answer = ask(line.data_dir, request);
-  if (!answer.is_object()) {
-    complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
-    return 2;
-  }
+  const Json answer = ask_running(line.data_dir, request);
+  if (!answer.is_object()) return 2;
   if (line.json) print_json(answer);
   if (answer.contains("error")) {
     if (line.json) return 1;

@@ -8,11 +8,9 @@
 namespace weir::app {
 
 int run_counter(const cli::CommandLine& line) {
-  const Json answer = ask(line.data_dir, {{"command", "counter"}, {"operation", line.operation}});
-  if (!answer.is_object()) {
-    complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
-    return 1;
-  }
+  const Json answer =
+      ask_running(line.data_dir, {{"command", "counter"}, {"operation", line.operation}});
+  if (!answer.is_object()) return 1;
   if (answer.contains("error")) {
     complain(fmt::format("counter: {}", answer["error"].get<std::string>()));
     return 1;

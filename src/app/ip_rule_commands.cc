@@ -37,6 +37,7 @@ using std::chrono::sys_seconds;
 
 // A hundred thousand entries are checked, stored and in force well within.
 constexpr milliseconds kChangePatience{60'000};
+constexpr milliseconds kStatusPatience{5'000};
 // Each time one fails, another change has succeeded.
 constexpr int kAttemptsMax = 20;
 constexpr size_t kListBytesMax = size_t{32} * 1024 * 1024;
@@ -65,7 +66,12 @@ sys_seconds now() {
 // None, and said: they cannot be read.
 std::optional<RulesInForce> rules_in_force(const std::string& data_dir) {
   RulesInForce out;
-  const Json status = ask(data_dir, {{"command", "status"}});
+  const auto answer = ask_server(data_dir, R"({"command":"status"})", kStatusPatience);
+  if (!answer.ok() && answer.error().code == base::ErrorCode::timed_out) {
+    complain_of_no_answer(data_dir, answer.error());
+    return std::nullopt;
+  }
+  const Json status = answer.ok() ? Json::parse(answer.value(), nullptr, false) : Json();
   if (status.is_object() && status.contains("rules_source")) {
     out.source = status["rules_source"].get<std::string>();
     out.version = status["rules_version"].get<uint64_t>();
@@ -136,11 +142,13 @@ std::optional<int> put_in_force(const cli::CommandLine& line, const RulesInForce
   const auto text = ask_server(line.data_dir, json_text(request), kChangePatience);
   const Json answer = text.ok() ? Json::parse(text.value(), nullptr, false) : Json();
   if (!answer.is_object()) {
-    complain(text.ok() || text.error().code == base::ErrorCode::timed_out
-                 ? fmt::format("{}: the server does not answer; weir config history shows whether "
-                               "it has made a version",
-                               line.data_dir)
-                 : fmt::format("{}: no server runs on this data directory", line.data_dir));
+    if (text.ok() || text.error().code == base::ErrorCode::timed_out) {
+      complain(fmt::format(
+          "{}: the server does not answer; weir config history shows whether it has made a version",
+          line.data_dir));
+    } else {
+      complain_of_no_server(line.data_dir);
+    }
     return 2;
   }
   if (answer.value("conflict", false)) return std::nullopt;
@@ -154,12 +162,14 @@ int change(const cli::CommandLine& line, const Edit& edit) {
     std::optional<RulesInForce> rules = rules_in_force(line.data_dir);
     if (!rules) return 1;
     if (!line.ip_rule.print && rules->source != "store") {
-      const bool runs = !rules->source.empty();
+      if (rules->source.empty()) {
+        complain_of_no_server(line.data_dir);
+        return 2;
+      }
       complain(
-          runs ? "config.source is \"file\": change the [[ip_rules]] of the file and reload it. "
-                 "With --print this command writes how they would be"
-               : fmt::format("{}: no server runs on this data directory", line.data_dir));
-      return runs ? 1 : 2;
+          "config.source is \"file\": change the [[ip_rules]] of the file and reload it. With "
+          "--print this command writes how they would be");
+      return 1;
     }
     const std::optional<Changed> changed = edit(rules->rules.ip_rules);
     if (!changed) return 1;

@@ -15,11 +15,9 @@ double seconds_of(std::chrono::microseconds us) {
 
 // Null, and said: there is no answer.
 Json ask_about(const cli::CommandLine& line, bool reset) {
-  Json answer = ask(line.data_dir, {{"command", "limits"}, {"ip", line.ip}, {"reset", reset}});
-  if (!answer.is_object()) {
-    complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
-    return {};
-  }
+  Json answer =
+      ask_running(line.data_dir, {{"command", "limits"}, {"ip", line.ip}, {"reset", reset}});
+  if (!answer.is_object()) return {};
   if (!answer.contains("error")) return answer;
   complain(fmt::format("{} is not an address", line.ip));
   return {};
@@ -48,11 +46,8 @@ int run_limits_reset(const cli::CommandLine& line) {
 }
 
 int run_limits_bans(const cli::CommandLine& line) {
-  const Json answer = ask(line.data_dir, {{"command", "bans"}});
-  if (!answer.is_object()) {
-    complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
-    return 1;
-  }
+  const Json answer = ask_running(line.data_dir, {{"command", "bans"}});
+  if (!answer.is_object()) return 1;
   print_rows(line, answer["bans"], {"ip", "rule", "since", "until", "enforced"});
   if (answer["complete"].get<bool>()) return 0;
   complain("a loop did not answer in time: its bans are missing");

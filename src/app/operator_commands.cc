@@ -74,11 +74,8 @@ Json wait_until_idle(const cli::CommandLine& line) {
 }  // namespace
 
 int run_jobs_list(const cli::CommandLine& line) {
-  const Json answer = ask(line.data_dir, {{"command", "jobs.list"}});
-  if (!answer.is_object()) {
-    complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
-    return 1;
-  }
+  const Json answer = ask_running(line.data_dir, {{"command", "jobs.list"}});
+  if (!answer.is_object()) return 1;
   Json rows = Json::array();
   for (Json job : answer["jobs"]) {
     if (!line.json) {
@@ -97,15 +94,14 @@ int run_jobs_list(const cli::CommandLine& line) {
 int run_jobs_run(const cli::CommandLine& line) {
   // A run that is in progress may have begun before what the asker wants it to see: it is waited
   // for, and another one is run.
-  Json asked = ask(line.data_dir, {{"command", "jobs.run"}, {"name", line.job}});
+  Json asked = ask_running(line.data_dir, {{"command", "jobs.run"}, {"name", line.job}});
   while (asked.is_object() && asked.contains("error") && asked.value("busy", false)) {
     if (!wait_until_idle(line).is_object()) return 1;
-    asked = ask(line.data_dir, {{"command", "jobs.run"}, {"name", line.job}});
+    asked = ask_running(line.data_dir, {{"command", "jobs.run"}, {"name", line.job}});
   }
-  if (!asked.is_object() || asked.contains("error")) {
-    complain(asked.is_object()
-                 ? fmt::format("{}: {}", line.job, asked["error"].get<std::string>())
-                 : fmt::format("{}: no server runs on this data directory", line.data_dir));
+  if (!asked.is_object()) return 1;
+  if (asked.contains("error")) {
+    complain(fmt::format("{}: {}", line.job, asked["error"].get<std::string>()));
     return 1;
   }
   const Json job = wait_until_idle(line);

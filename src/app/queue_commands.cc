@@ -22,11 +22,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLettersLook{50};
 constexpr milliseconds kBeforeProgress{2000};
 
-int no_server(const cli::CommandLine& line) {
-  complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
-  return 1;
-}
-
 // What can be told of the event in a letter; empty where it cannot be read.
 Json event_json(const std::string& payload) {
   const base::Result<traffic::Event> event = traffic::decode(payload);
@@ -58,7 +53,7 @@ void show_letters(const Json& letters, bool& shown) {
 Json await_letters(const cli::CommandLine& line, const Json& asked) {
   bool shown = false;
   for (milliseconds waited{0};; waited += kLettersLook) {
-    const Json status = ask(line.data_dir, {{"command", "status"}});
+    const Json status = ask_running(line.data_dir, {{"command", "status"}});
     if (!status.is_object()) return {};
     const Json& letters = status["consumer"]["letters"];
     if (letters["done_request"] >= asked["request"]) {
@@ -125,16 +120,16 @@ int run_dead_letters(const cli::CommandLine& line) {
 
 int run_letters(const cli::CommandLine& line) {
   const bool purge = line.command == cli::Command::queues_purge;
-  const Json asked = ask(
+  const Json asked = ask_running(
       line.data_dir,
       {{"command", "letters"}, {"action", purge ? "purge" : "replay"}, {"ids", line.letter_ids}});
-  if (!asked.is_object()) return no_server(line);
+  if (!asked.is_object()) return 1;
   if (!asked.contains("request")) {
     complain(asked.value("error", "the server's answer is not understood"));
     return 1;
   }
   const Json letters = await_letters(line, asked);
-  if (!letters.is_object()) return no_server(line);
+  if (!letters.is_object()) return 1;
   if (line.json) {
     print_json(letters);
   } else {

@@ -274,11 +274,8 @@ class Smoke {
 int run_smoke(const cli::CommandLine& given) {
   cli::CommandLine line = given;
   if (line.path.empty()) line.path = config::kSmokePath;
-  const Json status = ask(line.data_dir, {{"command", "status"}});
-  if (!status.is_object()) {
-    complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
-    return 1;
-  }
+  const Json status = ask_running(line.data_dir, {{"command", "status"}});
+  if (!status.is_object()) return 1;
   const std::optional<Target> target = line.url.empty()
                                            ? target_of_listener(status["listeners"]["traffic"][0])
                                            : target_of_url(line.url);

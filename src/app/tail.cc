@@ -29,7 +29,7 @@ int run_tail(const cli::CommandLine& line) {
                       return std::fflush(stdout) == 0;
                     });
   if (!followed.ok() && followed.error().code == base::ErrorCode::not_found) {
-    complain(fmt::format("{}: no server runs on this data directory", line.data_dir));
+    complain_of_no_answer(line.data_dir, followed.error());
     return 1;
   }
   if (!refusal.empty()) {

@@ -202,6 +202,14 @@ upstreams = ["{upstream}"]
         code, out, _ = weir.run("ip-rules", "remove", "192.0.2.1", "--print")
         self.assertEqual((code, out.strip()),
                          (0, '[[ip_rules]]\nmatch = ["192.0.2.2"]\naction = "block"'))
+        weir.process.send_signal(signal.SIGSTOP)  # As one that is too busy to answer.
+        asked = [subprocess.Popen([harness.WEIR, *command, "--data", weir.data],
+                                  stderr=subprocess.PIPE, text=True)
+                 for command in (["ip-rules", "list"], ["limits", "bans"], ["jobs", "list"])]
+        for command in asked:
+            self.assertIn("the server does not answer", command.communicate(timeout=60)[1])
+            self.assertEqual(command.returncode, 1)
+        weir.process.send_signal(signal.SIGCONT)
         weir.process.send_signal(signal.SIGTERM)
         weir.process.wait(60)
         self.assertEqual(json.loads(weir.run("ip-rules", "list", "--json")[1]), rows)
