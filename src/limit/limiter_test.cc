@@ -243,6 +243,31 @@ TEST(LimiterTest, AChangedLimitKeepsWhatWasAdmittedAndAnotherWindowBeginsAnew) {
   EXPECT_EQ(limiter.look({key, {.requests = 5, .window = seconds{1}}}, at(104)).remaining, 5U);
 }
 
+// Two gaps of nearly a window each: the oldest time is nearly two windows old when it has to leave,
+// which may be more ticks than a signed word holds.
+TEST(LimiterTest, WhatIsNearlyTwoWindowsOldLeaves) {
+  constexpr int64_t kDay = 86'400;
+  for (const int64_t window_s :
+       {int64_t{60}, int64_t{1072}, kDay, 2 * kDay, 3 * kDay, 7 * kDay, 30 * kDay, 31 * kDay}) {
+    for (const uint32_t requests : {2U, 200U}) {
+      Limiter limiter{1024, kSeed};
+      const Limit limit{.requests = requests, .window = seconds{window_s}};
+      const base::TableKey key = limiter.value_key(Rule{"r"}, "c");
+      const int64_t window_us = window_s * 1'000'000;
+      const int64_t first = 1'000'000;
+      const int64_t second = first + window_us - 1'000'000;
+      const int64_t third = second + window_us + window_us / 256;
+      ASSERT_TRUE(admits(limiter, key, limit, first));
+      ASSERT_TRUE(admits(limiter, key, limit, second));
+      const auto [answer, room] = ask(limiter, key, limit, third);
+      EXPECT_EQ(answer, Answer::admitted) << window_s << " s, " << requests;
+      // A time that is rounded up counts for up to a 128th longer.
+      EXPECT_GE(room.remaining, requests - (requests == 2 ? 1 : 2)) << window_s << " s";
+      EXPECT_LE(room.reset_after, microseconds{window_us + window_us / 64}) << window_s << " s";
+    }
+  }
+}
+
 TEST(LimiterTest, ResetForgetsAndLookingChargesNothing) {
   Limiter limiter{1024, kSeed};
   const Limit limit{.requests = 2, .window = seconds{60}};

@@ -10,11 +10,6 @@ namespace {
 constexpr size_t kRunsMax =
     2 * Scale::kParts;  // Plain: kExactRequestsMax; paired: kParts and a few.
 
-// Ticks since `time` at a moment; negative for a time that was rounded up beyond it.
-int64_t age(uint32_t time, uint64_t now_us, const Scale& scale) {
-  return static_cast<int32_t>(static_cast<uint32_t>(scale.tick(now_us)) - time);
-}
-
 // The end of the part of a window in which a tick lies.
 uint32_t part_end(uint64_t tick, const Scale& scale) {
   return static_cast<uint32_t>((tick / scale.part_ticks + 1) * scale.part_ticks - 1);
@@ -39,6 +34,15 @@ void ChunkPool::give(uint32_t one) {
   free_ = one;
 }
 
+// A time modulo 2^32 is no whole time. It is reckoned from the newest, a whole one: since that one
+// two windows may go by, which may be more than 2^31 ticks, but between the two lies one at the
+// most.
+LogView::Ages::Ages(const WindowLog& log, uint64_t now_us, const Scale& scale) {
+  const uint64_t newest = scale.tick_up(log.newest_us);
+  newest_ = static_cast<uint32_t>(newest);
+  since_newest_ = static_cast<int64_t>(scale.tick(now_us)) - static_cast<int64_t>(newest);
+}
+
 uint64_t LogView::prepare(const Limit& limit, uint64_t now_us) {
   const Scale scale{limit.window};
   now_us = std::max<uint64_t>(now_us, log_.newest_us);
@@ -47,8 +51,8 @@ uint64_t LogView::prepare(const Limit& limit, uint64_t now_us) {
     clear();
     log_.window_s = static_cast<uint32_t>(limit.window.count()) & 0x3f'ffffU;
   }
-  while (log_.words > 0 &&
-         age(front().time, now_us, scale) >= static_cast<int64_t>(scale.window_ticks))
+  const Ages ages{log_, now_us, scale};
+  while (log_.words > 0 && ages.of(front().time) >= static_cast<int64_t>(scale.window_ticks))
     pop();
   if (limit.requests > kExactRequestsMax && log_.paired == 0) pair_up(scale);
   if (log_.words == 0) log_.paired = limit.requests > kExactRequestsMax ? 1 : 0;
@@ -144,8 +148,9 @@ Room LogView::room(const Limit& limit, uint64_t now_us) const {
   const Scale scale{limit.window};
   Room room;
   room.remaining = limit.requests > log_.sum ? limit.requests - log_.sum : 0;
+  const Ages ages{log_, now_us, scale};
   const auto until_left = [&](uint32_t time) {
-    const int64_t ticks = static_cast<int64_t>(scale.window_ticks) - age(time, now_us, scale);
+    const int64_t ticks = static_cast<int64_t>(scale.window_ticks) - ages.of(time);
     return std::chrono::microseconds{ticks * static_cast<int64_t>(scale.tick_us)};
   };
   if (log_.words == 0) return room;

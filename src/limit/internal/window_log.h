@@ -121,6 +121,18 @@ class LogView {
     uint32_t count;
   };
 
+  // How long ago times of a log are at a moment, in ticks; negative for one that was rounded up
+  // beyond it.
+  class Ages {
+   public:
+    Ages(const WindowLog& log, uint64_t now_us, const Scale& scale);
+    int64_t of(uint32_t time) const { return since_newest_ + static_cast<int32_t>(newest_ - time); }
+
+   private:
+    uint32_t newest_;
+    int64_t since_newest_;
+  };
+
   void start_anew(uint64_t newest_us, uint32_t window_s, bool paired);
   size_t end() const { return size_t{log_.head} + size_t{log_.words}; }
   size_t run_words() const { return log_.paired != 0 ? 2 : 1; }
