@@ -69,13 +69,22 @@ bool ClientAddressRule::trusts(const net::SocketAddress& peer) const {
   return peer.is_ip() ? trusted_.contains(address_of(peer)) : trusts_unix_;
 }
 
+bool ClientAddressRule::reads_header_of(const net::SocketAddress& peer) const {
+  return source_ != ClientAddress::socket && source_ != ClientAddress::proxy_protocol &&
+         trusts(peer);
+}
+
+config::IpAddress ClientAddressRule::sender_of(const net::ClientConnection& connection) const {
+  const bool is_announced = source_ == ClientAddress::proxy_protocol && trusts(connection.peer) &&
+                            connection.announced.is_ip();
+  return address_of(is_announced ? connection.announced : connection.peer);
+}
+
 config::IpAddress ClientAddressRule::client_of(const net::ClientConnection& connection,
                                                const http::RequestHead& head) const {
-  const IpAddress peer = address_of(connection.peer);
-  if (source_ == ClientAddress::socket || !trusts(connection.peer)) return peer;
+  const IpAddress peer = sender_of(connection);
+  if (!reads_header_of(connection.peer)) return peer;
   switch (source_) {
-    case ClientAddress::proxy_protocol:
-      return connection.announced.is_ip() ? address_of(connection.announced) : peer;
     case ClientAddress::x_forwarded_for: {
       // Several fields are one list: walk them from the last to the first.
       IpAddress client = peer;
@@ -92,6 +101,7 @@ config::IpAddress ClientAddressRule::client_of(const net::ClientConnection& conn
     case ClientAddress::x_real_ip:
       return single(head.fields, http::FieldName::x_real_ip).value_or(peer);
     case ClientAddress::socket:
+    case ClientAddress::proxy_protocol:
       break;
   }
   return peer;

@@ -26,6 +26,11 @@ class ClientAddressRule {
   bool trusts(const net::SocketAddress& peer) const;
   config::ClientAddress source() const { return source_; }
 
+  // Whether a request's fields say who its client is: then bytes that are no request do not.
+  bool reads_header_of(const net::SocketAddress& peer) const;
+  // Who sends on a connection, as far as no field says more: what the PROXY protocol announced, or
+  // the peer. Zero as below.
+  config::IpAddress sender_of(const net::ClientConnection& connection) const;
   // The client's address; zero for the peers of a Unix socket that nothing says more about.
   config::IpAddress client_of(const net::ClientConnection& connection,
                               const http::RequestHead& head) const;

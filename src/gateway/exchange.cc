@@ -57,7 +57,7 @@ void Exchange::start(net::ServerStream& server, net::ClientConnection& connectio
   state_ = State::asking;
   recorded_ = body_done_ = true;
   committed_ = head_request_ = idempotent_ = body_overflowed_ = fresh_only_ = false;
-  rate_checked_ = rate_refused_ = denied_ = refused_by_ban_ = exempt_from_bans_ = false;
+  rate_checked_ = rate_refused_ = denied_ = refused_by_ban_ = of_unknown_client_ = false;
   counted_retrying_ = counted_tunnel_ = interim_continue_ = interim_passed_ = false;
   waiting_since_ = {};
   arrived_at_ = context.loop.wall();
@@ -79,8 +79,7 @@ void Exchange::begin_malformed(net::ServerStream& server, net::ClientConnection&
   ++gateway_.counts_.malformed[static_cast<size_t>(kind)];
   path_ = kMalformedPath;
   flags_ = EventFlag::kMalformed;
-  identify(connection_->has_client_hash ? config::IpAddress{connection_->hashed_ip.bytes}
-                                        : config::IpAddress{connection_->peer.ip().bytes});
+  identify_sender();
   traffic::write_text(id_, id_text_);
   request_id_ = {id_text_.data(), id_text_.size()};
   refuse(failure_of(kind));
@@ -112,8 +111,7 @@ void Exchange::run_stages(const http::RequestHead& head) {
   copy_request(head);
   if (is_refused_method(head)) return refuse(kMethodNotAllowed);
   if (answer_health(head)) return;
-  if (!check_ip_rules()) return;
-  if (!check_bans()) return;
+  if (!check_address()) return;
   if (!check_geo_rules()) return;
   if (!routed) return refuse(kNotFound);
   if (route_->timeouts.total.count() > 0) {
@@ -166,6 +164,14 @@ void Exchange::identify_client(const http::RequestHead& head) {
   identify(
       active_->snapshot->client_addresses[connection_->listener].client_of(*connection_, head));
   hear_country(head);
+}
+
+// Of bytes that are no request. Where a proxy's header says who the client is, nobody knows whose
+// they are: they are told as the proxy's, and counted against nobody.
+void Exchange::identify_sender() {
+  const ClientAddressRule& rule = active_->snapshot->client_addresses[connection_->listener];
+  of_unknown_client_ = rule.reads_header_of(connection_->peer);
+  identify(rule.sender_of(*connection_));
 }
 
 void Exchange::identify(const config::IpAddress& client) {

@@ -58,12 +58,12 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   bool take_path(const http::RequestHead& head);
   bool answer_health(const http::RequestHead& head);
   void identify_client(const http::RequestHead& head);
+  void identify_sender();
   void identify(const config::IpAddress& client);
   void place();
   void hear_country(const http::RequestHead& head);
   bool match_route(const http::RequestHead& head);
-  bool check_ip_rules();
-  bool check_bans();
+  bool check_address();
   bool check_geo_rules();
   bool answer_redirect();
   bool answer_built_in();
@@ -82,7 +82,9 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
                         const ThrottleText& text, std::string_view reason);
   // The limiter cannot count this one. False: it is refused.
   bool pass_uncounted();
-  // Of check_ip_rules().
+  // Of check_address().
+  access::Decision decide_by_ip();
+  bool check_bans();
   limit::Verdict charge_ip_rule(const access::Match& match, limit::Room& room);
   void count_dry_run(const access::Decider& decider);
   void refuse_blocked(const access::Match& match);
@@ -167,9 +169,9 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   bool rate_refused_ = false;
   bool denied_ = false;  // By a guard or a limit, a ban aside.
   bool refused_by_ban_ = false;
-  bool exempt_from_bans_ = false;  // An IP rule allows the client.
-  bool interim_continue_ = false;  // The client waits for a 100.
-  bool interim_passed_ = false;    // A 1xx went to the client: no retry any more.
+  bool of_unknown_client_ = false;  // Bytes that are no request, through a proxy.
+  bool interim_continue_ = false;   // The client waits for a 100.
+  bool interim_passed_ = false;     // A 1xx went to the client: no retry any more.
 
   traffic::EventId id_;
   base::Wall arrived_at_;

@@ -9,12 +9,13 @@
 
 namespace weir::gateway {
 
+using config::IpAction;
 using http::FieldName;
 
 // Who is not banned goes on without an allocation; while nobody is, without a look.
 bool Exchange::check_bans() {
   const Snapshot& snapshot = *active_->snapshot;
-  if (snapshot.bans.empty() || exempt_from_bans_) return true;
+  if (snapshot.bans.empty()) return true;
   if (arrived_ > gateway_.shared_.banned_until.get()) return true;
   const config::IpAddress client{connection_->hashed_ip.bytes};
   if (client == config::IpAddress{}) return true;
@@ -54,10 +55,13 @@ void Exchange::refuse_banned(const config::BanRule& rule, const limit::Room& roo
 // counted, and nobody banned: as everywhere, strangers are not made to pay for others.
 void Exchange::count_for_bans() {
   const Snapshot& snapshot = *active_->snapshot;
-  if (snapshot.bans.empty() || refused_by_ban_ || exempt_from_bans_) return;
-  if (status_ < 400 || status_ == kClientGone) return;
+  if (snapshot.bans.empty() || refused_by_ban_ || of_unknown_client_) return;
+  // A rule's own answer to whom it denies may have any status.
+  if ((status_ < 400 && !denied_) || status_ == kClientGone) return;
   const config::IpAddress client{connection_->hashed_ip.bytes};
   if (client == config::IpAddress{}) return;
+  // Asked here, because some answers come before the rules are.
+  if (decide_by_ip().enforced.action == IpAction::allow) return;
   const base::Monotonic now = gateway_.context_.loop.now();
   limit::Limiter& limiter = gateway_.shared_.limiter;
   const uint32_t* const route = entry_ != nullptr ? &entry_->index : nullptr;

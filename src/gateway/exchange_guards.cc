@@ -25,31 +25,35 @@ limit::Limit limit_of(const config::IpRule& rule) {
 
 }  // namespace
 
-// Who is allowed, or under no rule, goes on without an allocation. Rules begin with a version and
-// only expire: whom none is about needs no second look before the next version.
-bool Exchange::check_ip_rules() {
+// Rules begin with a version and only expire: whom none is about needs no second look before the
+// next version.
+access::Decision Exchange::decide_by_ip() {
   const Snapshot& snapshot = *active_->snapshot;
-  if (connection_->unruled_by == snapshot.version) return true;
+  if (connection_->unruled_by == snapshot.version) return {};
   const access::IpRules& rules = *snapshot.ip_rules;
   const config::IpAddress client{connection_->hashed_ip.bytes};
   // The peer of a Unix socket that nothing says more about has no address, and is under no rule.
-  if (rules.empty() || client == config::IpAddress{}) return true;
+  if (rules.empty() || client == config::IpAddress{}) return {};
   const access::Decision decision = rules.decide(client, arrived_at_);
-  if (decision.dry_run.exists()) count_dry_run(decision.dry_run);
-  switch (decision.enforced.action) {
-    case IpAction::block:
-      refuse_blocked(rules.match(decision.enforced));
-      return false;
-    case IpAction::throttle:
-      return admit_throttled(rules.match(decision.enforced));
-    case IpAction::allow:
-      exempt_from_bans_ = true;
-      break;
-    case IpAction::none:
-      if (!decision.dry_run.exists()) connection_->unruled_by = snapshot.version;
-      break;
+  if (decision.enforced.action == IpAction::none && !decision.dry_run.exists())
+    connection_->unruled_by = snapshot.version;
+  return decision;
+}
+
+// Who is allowed, or under no rule, goes on without an allocation. Who is blocked is told of that,
+// whether banned or not; who is banned is charged by no throttle, and told of the ban's end.
+bool Exchange::check_address() {
+  const access::IpRules& rules = *active_->snapshot->ip_rules;
+  const access::Decision decision = decide_by_ip();
+  if (decision.enforced.action == IpAction::block) {
+    if (decision.dry_run.exists()) count_dry_run(decision.dry_run);
+    refuse_blocked(rules.match(decision.enforced));
+    return false;
   }
-  return true;
+  if (decision.enforced.action != IpAction::allow && !check_bans()) return false;
+  if (decision.dry_run.exists()) count_dry_run(decision.dry_run);
+  if (decision.enforced.action != IpAction::throttle) return true;
+  return admit_throttled(rules.match(decision.enforced));
 }
 
 limit::Verdict Exchange::charge_ip_rule(const access::Match& match, limit::Room& room) {
@@ -147,15 +151,25 @@ bool Exchange::limit_rate(const http::RequestHead& head) {
     flags_ |= traffic::EventFlag::kWouldBeDenied;
   }
   if (count == 0) return true;
-  const limit::Verdict verdict =
-      limiter.admit({charges.data(), count}, arrived_, {rooms.data(), count});
-  if (verdict.answer == limit::Answer::no_room) return pass_uncounted();
+  limit::Verdict verdict;
+  for (bool unchecked = false;; unchecked = true) {
+    verdict = limiter.admit({charges.data(), count}, arrived_, {rooms.data(), count});
+    if (verdict.answer != limit::Answer::no_room) break;
+    if (!unchecked && !pass_uncounted()) return false;
+    // What cannot be counted by one limit is still under the others.
+    if (--count == 0) return true;
+    std::copy(&charges[verdict.refused_by + 1], &charges[count + 1], &charges[verdict.refused_by]);
+    std::copy(&policies[verdict.refused_by + 1], &policies[count + 1],
+              &policies[verdict.refused_by]);
+  }
   rate_checked_ = true;
   rate_refused_ = verdict.answer == limit::Answer::refused;
-  // Told of: who refused, else who has least room.
-  size_t told = verdict.refused_by;
-  for (size_t i = 0; i < count && !rate_refused_; ++i) {
-    if (rooms[i].remaining < rooms[told].remaining) told = i;
+  // Told of: of those without room the last to have some, else who has least.
+  size_t told = 0;
+  for (size_t i = 1; i < count; ++i) {
+    const bool more_to_tell = rate_refused_ ? rooms[i].retry_after > rooms[told].retry_after
+                                            : rooms[i].remaining < rooms[told].remaining;
+    if (more_to_tell) told = i;
   }
   told_policy_ = *policies[told];
   room_ = rooms[told];

@@ -120,6 +120,64 @@ TEST_P(GatewayBansTest, ABlockedClientIsBannedAndToldOfTheBlock) {
   EXPECT_EQ(code(answered(403)), "banned");
 }
 
+TEST_P(GatewayBansTest, WhoIsBannedIsChargedByNoThrottleAndToldOfTheBan) {
+  publish(rule("\"denied\"") +
+          "[[ip_rules]]\nmatch = [\"192.0.2.0/24\"]\naction = \"throttle\"\nlimit = 2\n"
+          "window = \"15s\"\n");
+  proxied();
+  proxied();
+  EXPECT_EQ(code(answered(429)), "ip_throttled");
+  times(2, 429, kGet);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(code(answered(403)), "banned");
+    rig.pass(milliseconds{1990});
+  }
+  rig.pass(milliseconds{200});
+  proxied();
+  EXPECT_EQ(rig.gateway.counts().bans_started, 1U);
+}
+
+TEST_P(GatewayBansTest, BytesThatAreNoRequestCountAgainstWhoSentThem) {
+  publish(rule("\"431\""));
+  for (int i = 0; i < 3; ++i) {
+    const MuxStream& stream = rig.connection.open_malformed(http::Malformed::header_too_large);
+    EXPECT_EQ(stream.head().status, 431);
+  }
+  EXPECT_EQ(code(answered(403)), "banned");
+}
+
+// Whose they are, the connection of a proxy that names clients in a header does not tell.
+TEST_P(GatewayBansTest, BytesThatAreNoRequestFromAProxyCountAgainstNobody) {
+  publish(rule("\"431\"") +
+          "[listen]\ntraffic = [{address = \"127.0.0.1:0\", client_address = "
+          "\"x-forwarded-for\", trusted_proxies = [\"192.0.2.7\"]}]\n");
+  const std::string through_proxy = "GET /kv/a HTTP/1.1\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n";
+  proxied(through_proxy);
+  for (int i = 0; i < 3; ++i) {
+    const MuxStream& stream = rig.connection.open_malformed(http::Malformed::header_too_large);
+    EXPECT_EQ(stream.head().status, 431);
+    EXPECT_EQ(rig.event(stream).client_ip, "192.0.2.7");
+  }
+  proxied(through_proxy);
+  proxied();
+  EXPECT_EQ(rig.gateway.counts().bans_started, 0U);
+}
+
+TEST_P(GatewayBansTest, BytesThatAreNoRequestCountAgainstWhomTheProxyProtocolAnnounced) {
+  publish(rule("\"431\"") +
+          "[listen]\ntraffic = [{address = \"127.0.0.1:0\", client_address = "
+          "\"proxy_protocol\", trusted_proxies = [\"192.0.2.7\"]}]\n");
+  const std::array<uint8_t, 16> scanner{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 9};
+  rig.connection.client().announced = net::SocketAddress::ip(net::IpAddress{scanner}, 4000);
+  for (int i = 0; i < 3; ++i) {
+    const MuxStream& stream = rig.connection.open_malformed(http::Malformed::header_too_large);
+    EXPECT_EQ(rig.event(stream).client_ip, "203.0.113.9");
+  }
+  EXPECT_EQ(code(answered(403)), "banned");
+  rig.connection.client().announced = {};  // The proxy's own connections.
+  proxied();
+}
+
 TEST_P(GatewayBansTest, AnUpstreamsStatusCounts) {
   publish(rule("\"503\""), "retry_attempts = 1\n");
   for (int i = 0; i < 3; ++i) {
@@ -151,7 +209,10 @@ TEST_P(GatewayBansTest, WhoIsAllowedByAnIpRuleIsNeverBanned) {
   const std::string allowed = "[[ip_rules]]\nmatch = [\"192.0.2.7\"]\naction = \"allow\"\n";
   publish(rule("\"4xx\"") + allowed);
   times(5, 404, kElsewhere);
+  times(5, 405, "TRACE /kv/a HTTP/1.1\r\n\r\n");
+  times(5, 400, "GET /kv/%zz HTTP/1.1\r\n\r\n");
   proxied();
+  EXPECT_EQ(rig.gateway.counts().bans_started, 0U);
   publish(rule("\"4xx\""));
   times(3, 404, kElsewhere);
   answered(403);

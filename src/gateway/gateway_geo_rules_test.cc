@@ -95,6 +95,15 @@ TEST_P(GatewayGeoRulesTest, ARulesOwnAnswerIsGiven) {
   }
 }
 
+TEST_P(GatewayGeoRulesTest, WhoIsRefusedWithAnAnswerOfAnyStatusIsDeniedToBanRules) {
+  publish(
+      "[[ban_rules]]\nid = \"b\"\non = [\"denied\"]\ncount = 2\nwindow = \"10s\"\nban = \"9s\"\n" +
+      rule("block", "\"DE\"", "response = {status = 302, headers = {Location = \"/no\"}}"));
+  answered(302);
+  answered(302);
+  EXPECT_NE(answered(403).body().find("banned"), std::string::npos);
+}
+
 TEST_P(GatewayGeoRulesTest, OthersPassAndEveryEventSaysWhereItsClientIs) {
   publish(rule("block", "\"CN\""));
   const Event passed = rig.event(proxied());

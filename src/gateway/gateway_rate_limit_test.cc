@@ -151,6 +151,34 @@ TEST_P(GatewayRateLimitTest, WhatCannotBeCountedIsRefusedWhereTheConfigurationSa
   EXPECT_EQ(rig.gateway.counts().rate_limited, 0U);
 }
 
+// A key that nobody can count must not switch off the limit that stands beside it.
+TEST_P(GatewayRateLimitTest, WhatOneLimitCannotCountIsUnderTheOthers) {
+  for (const char* const limits :
+       {"[{limit = 9}, {limit = 2, window = 3600}]", "[{limit = 2, window = 3601}, {limit = 9}]"}) {
+    rig.publish_with(std::string{"rate_limit = "} + limits);
+    fill_stripe_of_client(rig);
+    const uint64_t before = rig.gateway.counts().rate_limit_unchecked;
+    EXPECT_EQ(proxied().head().field("X-RateLimit-Limit"), "2");
+    EXPECT_EQ(proxied().head().field("X-RateLimit-Remaining"), "0");
+    EXPECT_EQ(refused().head().field("X-RateLimit-Limit"), "2");
+    EXPECT_EQ(rig.gateway.counts().rate_limit_unchecked, before + 3);
+  }
+}
+
+TEST_P(GatewayRateLimitTest, WhoIsRefusedByTwoLimitsIsToldOfTheOneThatEndsLast) {
+  rig.publish_with("rate_limit = [{limit = 2, window = 10}, {limit = 4, window = 60}]");
+  proxied();
+  proxied();
+  rig.pass(std::chrono::seconds{10});
+  proxied();
+  proxied();
+  const MuxStream& stream = refused();
+  EXPECT_EQ(stream.head().field("Retry-After"), "50");
+  EXPECT_EQ(stream.head().field("RateLimit-Policy"), R"("default";q=4;w=60)");
+  rig.pass(std::chrono::seconds{50});
+  proxied();
+}
+
 TEST_P(GatewayRateLimitTest, ARequestNeedsRoomInEachLimitAndChargesAllOrNone) {
   rig.publish_with("rate_limit = [{limit = 2, window = 10}, {limit = 3, window = 60}]");
   EXPECT_EQ(proxied().head().field("RateLimit-Policy"), R"("default";q=2;w=10)")
