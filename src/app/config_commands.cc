@@ -93,6 +93,42 @@ std::optional<config::Config> good_config(const std::string& file) {
   return std::move(loaded.config);
 }
 
+bool has_stored_rules(const std::string& data_dir) {
+  os::RealFiles files;
+  const os::RealClock clock;
+  auto opened = RuleVersions::open(files, clock, data_dir, objects::Access::read_only);
+  if (!opened.ok()) return false;
+  RuleVersions versions = std::move(opened).value();
+  const base::Result<uint64_t> newest = versions.newest_number();
+  return !newest.ok() || newest.value() != 0;
+}
+
+std::optional<StoredRules> stored_rules(const std::string& data_dir, uint64_t version,
+                                        const config::RateLimit& rate_limit_default) {
+  os::RealFiles files;
+  const os::RealClock clock;
+  const auto fail = [&data_dir](std::string_view why) {
+    complain(fmt::format("{}/config: {}", data_dir, why));
+    return std::nullopt;
+  };
+  auto opened = RuleVersions::open(files, clock, data_dir, objects::Access::read_only);
+  if (!opened.ok()) return fail("no versions of the rules that can be read");
+  RuleVersions versions = std::move(opened).value();
+  if (version == kNewestRules) {
+    const base::Result<uint64_t> newest = versions.newest_number();
+    if (!newest.ok() || newest.value() == 0) return fail("no versions of the rules");
+    version = newest.value();
+  }
+  const std::string name = fmt::format("version {}", version);
+  const base::Result<RuleVersion> read = versions.get(version);
+  if (!read.ok()) return fail(fmt::format("{}: {}", name, read.error().what.view()));
+  config::LoadResult loaded = config::load_rules(read.value().toml, name, rate_limit_default);
+  for (const config::Problem& problem : loaded.problems)
+    complain(config::to_string(problem));
+  if (!loaded.ok()) return std::nullopt;
+  return StoredRules{version, std::move(loaded.config)};
+}
+
 int run_config_check(const cli::CommandLine& line) {
   const config::LoadResult loaded = load_file(line.config_file, founding_environment());
   if (line.json) {

@@ -40,4 +40,15 @@ void complain_of_rules(const Json& answer);
 // The configuration of a file; none, and said on standard error: it is not good.
 std::optional<config::Config> good_config(const std::string& file);
 
+// What a server keeps of its rules, whether it runs or not.
+struct StoredRules {
+  uint64_t version = 0;
+  config::Config rules;  // config::take_rules() takes them.
+};
+inline constexpr uint64_t kNewestRules = 0;
+bool has_stored_rules(const std::string& data_dir);
+// None, and said: they cannot be read. `rate_limit_default`: see config::load_rules().
+std::optional<StoredRules> stored_rules(const std::string& data_dir, uint64_t version,
+                                        const config::RateLimit& rate_limit_default = {});
+
 }  // namespace weir::app

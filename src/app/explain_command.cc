@@ -10,6 +10,7 @@
 #include "app/config_commands.h"
 #include "app/log.h"
 #include "codec/text.h"
+#include "config/load.h"
 #include "config/problem.h"
 #include "config/rate_limit.h"
 #include "config/units.h"
@@ -260,6 +261,21 @@ void print_text(const Explanation& told, const config::Config& config) {
   row("verdict", verdict_of(told));
 }
 
+// The rules of the store are in force where a server runs; before its first start, the file's.
+// False, and said: they cannot be read.
+bool take_stored_rules(const std::string& data_dir, config::Config& config) {
+  if (!has_stored_rules(data_dir)) {
+    complain(
+        fmt::format("{}/config: no version of the rules, these are the file's; --data names the "
+                    "directory of a server",
+                    data_dir));
+    return true;
+  }
+  const auto stored = stored_rules(data_dir, kNewestRules, config.rate_limit_default);
+  if (stored) config::take_rules(config, stored->rules);
+  return stored.has_value();
+}
+
 }  // namespace
 
 int run_config_explain(const cli::CommandLine& line) {
@@ -270,6 +286,8 @@ int run_config_explain(const cli::CommandLine& line) {
   }
   std::optional<config::Config> config = good_config(line.config_file);
   if (!config) return 2;
+  const bool is_stored = config->rules_source == config::RulesSource::store;
+  if (is_stored && !take_stored_rules(line.data_dir, *config)) return 2;
   const os::RealClock clock;
   gateway::EndpointTable endpoints;
   geo::DatabaseFile places{config->geo.database};

@@ -14,7 +14,6 @@
 #include "app/config_commands.h"
 #include "app/control_socket.h"
 #include "app/log.h"
-#include "app/rule_versions.h"
 #include "codec/iso_time.h"
 #include "codec/text.h"
 #include "config/ip.h"
@@ -44,7 +43,7 @@ constexpr size_t kListBytesMax = size_t{32} * 1024 * 1024;
 
 struct RulesInForce {
   std::string source;  // "file", "store"; empty: no server runs.
-  uint64_t version = 0;
+  uint64_t version = kNewestRules;
   config::Config rules;
 };
 
@@ -76,29 +75,10 @@ std::optional<RulesInForce> rules_in_force(const std::string& data_dir) {
     out.source = status["rules_source"].get<std::string>();
     out.version = status["rules_version"].get<uint64_t>();
   }
-  os::RealFiles files;
-  const os::RealClock clock;
-  const auto fail = [&data_dir](std::string_view why) {
-    complain(fmt::format("{}/config: {}", data_dir, why));
-    return std::nullopt;
-  };
-  auto opened = RuleVersions::open(files, clock, data_dir, objects::Access::read_only);
-  if (!opened.ok()) return fail("no versions of the rules that can be read");
-  RuleVersions versions = std::move(opened).value();
-  if (out.version == 0) {
-    const base::Result<uint64_t> newest = versions.newest_number();
-    if (!newest.ok() || newest.value() == 0) return fail("no versions of the rules");
-    out.version = newest.value();
-  }
-  const base::Result<RuleVersion> version = versions.get(out.version);
-  if (!version.ok())
-    return fail(fmt::format("version {}: {}", out.version, version.error().what.view()));
-  config::LoadResult loaded =
-      config::load_rules(version.value().toml, fmt::format("version {}", out.version));
-  for (const config::Problem& problem : loaded.problems)
-    complain(config::to_string(problem));
-  if (!loaded.ok()) return std::nullopt;
-  out.rules = std::move(loaded.config);
+  std::optional<StoredRules> stored = stored_rules(data_dir, out.version);
+  if (!stored) return std::nullopt;
+  out.version = stored->version;
+  out.rules = std::move(stored->rules);
   return out;
 }
 

@@ -16,6 +16,7 @@
 #include "app/systemd.h"
 #include "config/endpoint.h"
 #include "config/render.h"
+#include "config/validate.h"
 #include "net/socket.h"
 #include "os/random.h"
 #include "os/sigbus.h"
@@ -188,8 +189,8 @@ bool Node::take_stored_rules() {
         fmt::format("the newest version of the rules, {}, cannot be read", newest.value()),
         version.error());
   }
-  const config::LoadResult rules =
-      config::load_rules(version.value().toml, fmt::format("version {}", newest.value()));
+  const config::LoadResult rules = config::load_rules(
+      version.value().toml, fmt::format("version {}", newest.value()), config_->rate_limit_default);
   for (const config::Problem& problem : rules.problems)
     complain(config::to_string(problem));
   if (!rules.ok()) return false;
@@ -358,12 +359,17 @@ std::vector<uint32_t> Node::put_in_force(config::Config config) {
 
 void Node::reload() {
   config::LoadResult loaded = load_file(options_.config_file, options_.environment);
+  if (loaded.config.server.node.empty()) loaded.config.server.node = config_->server.node;
+  const bool stored = config_->rules_source == config::RulesSource::store;
+  if (stored && loaded.ok()) {
+    config::take_rules(loaded.config, *config_);
+    loaded.problems = config::validate(loaded.config);
+    for (config::Problem& problem : loaded.problems)
+      problem.file = fmt::format("version {} of the rules", rules_version_);
+  }
   for (const config::Problem& problem : loaded.problems) {
     logger_->log(base::LogLevel::error, "configuration: {}", config::to_string(problem));
   }
-  if (loaded.config.server.node.empty()) loaded.config.server.node = config_->server.node;
-  const bool stored = config_->rules_source == config::RulesSource::store;
-  if (stored) config::take_rules(loaded.config, *config_);
   std::vector<std::string> fixed;
   if (loaded.ok()) fixed = config::restart_needed(*config_, loaded.config);
   for (const std::string& key : fixed) {

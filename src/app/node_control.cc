@@ -104,7 +104,8 @@ std::string Node::change_rules(std::string_view request) {
     }
     toml = std::move(version.value().toml);
   }
-  const config::LoadResult rules = config::load_rules(toml, asked->file);
+  const config::LoadResult rules =
+      config::load_rules(toml, asked->file, config_->rate_limit_default);
   if (!rules.ok()) return rules_problems(rules.problems);
   config::Config changed = *config_;
   config::take_rules(changed, rules.config);

@@ -401,10 +401,12 @@ void add_commands(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
   explain.add_option("--header", line.headers, "A field, \"Name: value\"; as often as you like")
       ->allow_extra_args(false);
+  add_data(explain, line);
   add_json(explain, line);
   explain.footer(
       "Says which route and rules the request meets, which level each value in force is from, and\n"
-      "who answers. Rate limits are taken to have room.\n"
+      "who answers. Rate limits are taken to have room, and nobody to be banned. With\n"
+      "config.source = \"store\" the rules are those of the newest version in --data.\n"
       "Exit codes: 0 it would reach an upstream, 1 Weir would answer it, 2 it cannot be said.");
   select(explain, line, Command::config_explain);
 }

@@ -232,8 +232,13 @@ LoadResult load(std::string_view toml, std::string_view file, const Environment&
   });
 }
 
-LoadResult load_rules(std::string_view toml, std::string_view file) {
-  return load_with(toml, file, internal::decode_rules);
+LoadResult load_rules(std::string_view toml, std::string_view file,
+                      const RateLimit& rate_limit_default) {
+  return load_with(toml, file, [&rate_limit_default](const internal::Value& root) {
+    Decoded decoded = internal::decode_rules(root);
+    decoded.config.rate_limit_default = rate_limit_default;
+    return decoded;
+  });
 }
 
 void take_rules(Config& config, const Config& rules) {

@@ -36,10 +36,13 @@ const std::vector<std::string>& founding_variables();
 LoadResult load(std::string_view toml, std::string_view file, const Environment& environment);
 
 // Rules alone (config::RulesSource), as stored versions hold them: other keys are refused, and
-// nothing else is said about the Config. Limits: as load().
-LoadResult load_rules(std::string_view toml, std::string_view file);
+// nothing else is said about the Config. `rate_limit_default`: Config::rate_limit_default of where
+// they will be in force. Limits: as load().
+LoadResult load_rules(std::string_view toml, std::string_view file,
+                      const RateLimit& rate_limit_default = {});
 
-// Puts the rules of `rules` in the place of those of `config`.
+// Puts the rules of `rules` in the place of those of `config`. What both say together may be wrong
+// where `rules` was checked with another rate_limit_default: see validate().
 void take_rules(Config& config, const Config& rules);
 
 }  // namespace weir::config

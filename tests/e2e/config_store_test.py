@@ -159,6 +159,76 @@ class ConfigStore(WeirTest):
         self.assertEqual(self.history()[0]["version"], 63)
 
 
+class DefaultWindow(unittest.TestCase):
+    """Rules are checked with the defaults that they will be in force with. Two limits of one window
+    and client are one entry of the limiter, charged twice."""
+
+    LIMITS = 'rate_limit = [{limit = 100}, {limit = 5, window = "10s"}]\n'
+
+    def set_window(self, weir):
+        """In a file whose own rules are good with it; those in the store are not."""
+        with open(weir.config, encoding="utf-8") as file:
+            text = file.read()
+        with open(weir.config, "w", encoding="utf-8") as file:
+            file.write(text.replace(self.LIMITS, "") + '[vars]\nDEFAULT_RATE_WINDOW = "10"\n')
+
+    def test_two_limits_that_are_one_with_the_default_are_refused_however_they_come(self):
+        upstream = Upstream()
+        self.addCleanup(upstream.close)
+        weir = Weir((NODE.replace("SOURCE", "store") + RULES).replace("{upstream}", upstream.url) +
+                    self.LIMITS, env={"DEFAULT_RATE_WINDOW": "20"})
+        self.addCleanup(weir.stop)
+        code, _, err = weir.run("config", "rollback", "1")
+        self.assertEqual(code, 0, err)
+        rules = os.path.join(weir.dir, "rules.toml")
+        with open(rules, "w", encoding="utf-8") as file:
+            file.write(RULES.replace("{upstream}", upstream.url) +
+                       self.LIMITS.replace("10s", "20s"))
+        code, _, err = weir.run("config", "apply", rules)
+        self.assertEqual(code, 1, err)
+        self.assertIn("counts the same", err)
+        self.assertEqual(json.loads(weir.run("status", "--json")[1])["rules_version"], 1)
+        self.set_window(weir)
+        weir.process.send_signal(signal.SIGTERM)
+        weir.process.wait(60)
+        run = subprocess.run([harness.WEIR, "serve", "--config", weir.config, "--data", weir.data],
+                             capture_output=True, text=True, timeout=60, check=False)
+        self.assertNotEqual(run.returncode, 0)
+        self.assertIn("version 1:", run.stderr)
+        self.assertIn("counts the same", run.stderr)
+
+    def test_a_reload_that_makes_them_one_is_refused(self):
+        upstream = Upstream()
+        self.addCleanup(upstream.close)
+        weir = Weir((NODE.replace("SOURCE", "store") + RULES).replace("{upstream}", upstream.url) +
+                    self.LIMITS)
+        self.addCleanup(weir.stop)
+        self.set_window(weir)
+        weir.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "version 1 stays in force" in weir.output(), "the refusal")
+        self.assertIn("version 1 of the rules", weir.output())
+        with weir.client() as client:
+            self.assertEqual(client.ask("/kv/a").status, 200)
+
+
+class ExplainStored(unittest.TestCase):
+    def test_config_explain_tells_of_the_rules_in_force(self):
+        upstream = Upstream()
+        self.addCleanup(upstream.close)
+        weir = Weir((NODE.replace("SOURCE", "store") + RULES).replace("{upstream}", upstream.url))
+        self.addCleanup(weir.stop)
+        asked = ("config", "explain", "GET", "/kv/a", "--config", weir.config, "--ip", "192.0.2.9")
+        self.assertEqual(weir.run(*asked)[0], 0)
+        self.assertEqual(weir.run("ip-rules", "add", "192.0.2.9", "--action", "block")[0], 0)
+        code, out, _ = weir.run(*asked)
+        self.assertEqual(code, 1)
+        self.assertIn("192.0.2.9", out)
+        run = subprocess.run([harness.WEIR, *asked, "--data", os.path.join(weir.dir, "none")],
+                             capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(run.returncode, 0)
+        self.assertIn("these are the file's", run.stderr)
+
+
 class ConfigFile(unittest.TestCase):
     def test_with_the_file_as_source_its_reloads_are_the_history_and_nothing_is_applied(self):
         upstream = Upstream()
