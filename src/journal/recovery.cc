@@ -201,6 +201,7 @@ Status Recovery::catalogue_segment() {
     // Before its records count as durable. When it fails they are still the best there is.
     static_cast<void>(file.value()->sync_data().ok());
   }
+  if (end < size) WEIR_TRY(cut(path, end));
   catalogue_.add_segment(id, *salt);
   if (note != epoch.notes.end()) {
     catalogue_.publish_noted(id, note->second);
@@ -211,6 +212,14 @@ Status Recovery::catalogue_segment() {
   catalogue_.finish_segment(id);
   segments_left_.pop_front();
   return {};
+}
+
+// What lies behind the mark is in the ring, and goes into another segment. Left here, power loss
+// could bring part of it back, with gaps that are none.
+Status Recovery::cut(const std::string& path, uint64_t end) {
+  const auto file = WEIR_TRY(files_.open(path, os::OpenMode::read_write));
+  WEIR_TRY(file->truncate(end));
+  return file->sync_data();
 }
 
 Status Recovery::scan_segment(SegmentId id, os::File& file, uint32_t salt, uint64_t end) {

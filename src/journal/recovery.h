@@ -96,6 +96,7 @@ class Recovery {
   base::Status read_ring_headers();
   base::Status read_notes();
   base::Status catalogue_segment();
+  base::Status cut(const std::string& path, uint64_t end);
   base::Status scan_segment(SegmentId id, os::File& file, uint32_t salt, uint64_t end);
   base::Status open_ring();
   base::Status copy_records();
