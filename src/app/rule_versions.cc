@@ -108,7 +108,12 @@ base::Result<uint64_t> RuleVersions::add(std::string_view author, std::string_vi
       .metadata = {{"author", codec::base64_encode(author.substr(0, kAuthorBytesMax))},
                    {"comment", codec::base64_encode(comment.substr(0, kCommentBytesMax))}},
       .if_absent = true};
-  WEIR_TRY(store_->put(key_of(number), toml, options));
+  if (const auto put = store_->put(key_of(number), toml, options); !put.ok()) {
+    // It may be there all the same, and would be in force from the next start on.
+    if (put.error().code != base::ErrorCode::conflict)
+      static_cast<void>(store_->remove(key_of(number)));
+    return put.error();
+  }
   // What cannot be removed now is by the next version.
   for (size_t i = 0; i + kept_ <= known.size(); ++i)
     static_cast<void>(store_->remove(key_of(known[i])));

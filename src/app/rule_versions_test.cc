@@ -83,6 +83,25 @@ TEST_F(RuleVersionsTest, ADamagedVersionDoesNotHideTheOthers) {
   EXPECT_EQ(listed[1].comment, "one");
 }
 
+// What was answered as not stored must not be the newest at the next start. Method: operation 0, 1,
+// 2 … fails, alone.
+TEST_F(RuleVersionsTest, WhatCouldNotBeStoredIsNotThere) {
+  uint64_t failed = 0;
+  bool injected = true;
+  for (uint64_t nth = 0; injected; ++nth) {
+    SCOPED_TRACE(fmt::format("operation {}", nth));
+    RuleVersions versions = open().value();
+    const uint64_t before = versions.newest_number().value();
+    files.fail_operation(files.operations() + nth);
+    const bool added = versions.add("a", "", "x").ok();
+    injected = files.injected();
+    files.heal();
+    failed += added ? 0U : 1U;
+    ASSERT_EQ(open().value().newest_number().value(), before + (added ? 1 : 0));
+  }
+  EXPECT_GT(failed, 4U);
+}
+
 // Goal: whatever fails, and whenever power is lost, the newest version is the old one or the new
 // one, whole, and the next one can be added. Method: fail operation 0, 1, 2 … for ever.
 TEST_F(RuleVersionsTest, APowerFailureAtAnyOperationLeavesTheOldOrTheNewVersion) {
