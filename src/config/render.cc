@@ -318,6 +318,12 @@ std::vector<Setting> changed(const Config& before, const Config& after) {
   // be a hundred thousand.
   if (before.ip_rules != after.ip_rules) add("ip_rules", false);
   if (before.geo_rules != after.geo_rules) add("geo_rules", false);
+  // These have names, but the first of several that refuse a client is the one that answers.
+  const auto same_id = [](const BanRule& a, const BanRule& b) { return a.id == b.id; };
+  if (!std::equal(before.ban_rules.begin(), before.ban_rules.end(), after.ban_rules.begin(),
+                  after.ban_rules.end(), same_id)) {
+    add("ban_rules", false);
+  }
   for (const Line& line : lines_after) {
     if (!members_before.contains(member_of(line))) {
       add(member_of(line), false);

@@ -147,6 +147,17 @@ TEST(ChangesTest, IpRulesAreOneKeyAndNeedNoRestart) {
   EXPECT_EQ(restart_needed(before, after), Keys{});
 }
 
+// The first of several that refuse a client answers it.
+TEST(ChangesTest, AnotherOrderOfBanRulesIsAChange) {
+  Config before;
+  before.ban_rules = {{.id = "a", .on = {"4xx"}, .count = 2},
+                      {.id = "b", .on = {"5xx"}, .count = 3}};
+  Config after = before;
+  EXPECT_EQ(changed_keys(before, after), Keys{});
+  std::swap(after.ban_rules[0], after.ban_rules[1]);
+  EXPECT_EQ(changed_keys(before, after), Keys{"ban_rules"});
+}
+
 TEST(ChangesTest, NamesWhatNeedsARestart) {
   const Config before;
   Config after;
