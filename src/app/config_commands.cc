@@ -103,8 +103,7 @@ bool has_stored_rules(const std::string& data_dir) {
   return !newest.ok() || newest.value() != 0;
 }
 
-std::optional<StoredRules> stored_rules(const std::string& data_dir, uint64_t version,
-                                        const config::RateLimit& rate_limit_default) {
+std::optional<StoredRules> stored_rules(const std::string& data_dir, uint64_t version) {
   os::RealFiles files;
   const os::RealClock clock;
   const auto fail = [&data_dir](std::string_view why) {
@@ -122,7 +121,7 @@ std::optional<StoredRules> stored_rules(const std::string& data_dir, uint64_t ve
   const std::string name = fmt::format("version {}", version);
   const base::Result<RuleVersion> read = versions.get(version);
   if (!read.ok()) return fail(fmt::format("{}: {}", name, read.error().what.view()));
-  config::LoadResult loaded = config::load_rules(read.value().toml, name, rate_limit_default);
+  config::LoadResult loaded = config::read_rules(read.value().toml, name);
   for (const config::Problem& problem : loaded.problems)
     complain(config::to_string(problem));
   if (!loaded.ok()) return std::nullopt;

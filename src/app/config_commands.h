@@ -47,8 +47,7 @@ struct StoredRules {
 };
 inline constexpr uint64_t kNewestRules = 0;
 bool has_stored_rules(const std::string& data_dir);
-// None, and said: they cannot be read. `rate_limit_default`: see config::load_rules().
-std::optional<StoredRules> stored_rules(const std::string& data_dir, uint64_t version,
-                                        const config::RateLimit& rate_limit_default = {});
+// None, and said: they cannot be read.
+std::optional<StoredRules> stored_rules(const std::string& data_dir, uint64_t version);
 
 }  // namespace weir::app

@@ -14,6 +14,7 @@
 #include "config/problem.h"
 #include "config/rate_limit.h"
 #include "config/units.h"
+#include "config/validate.h"
 #include "gateway/endpoint_table.h"
 #include "gateway/explain.h"
 #include "geo/database_file.h"
@@ -271,9 +272,13 @@ bool take_stored_rules(const std::string& data_dir, config::Config& config) {
                     data_dir));
     return true;
   }
-  const auto stored = stored_rules(data_dir, kNewestRules, config.rate_limit_default);
-  if (stored) config::take_rules(config, stored->rules);
-  return stored.has_value();
+  const auto stored = stored_rules(data_dir, kNewestRules);
+  if (!stored) return false;
+  config::take_rules(config, stored->rules);
+  const std::vector<config::Problem> problems = config::validate(config);
+  for (const config::Problem& problem : problems)
+    complain(config::to_string(problem));
+  return problems.empty();
 }
 
 }  // namespace

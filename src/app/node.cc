@@ -208,8 +208,10 @@ void Node::note_rules_of_file() {
     const std::string toml = config::rules_to_toml(*config_);
     const uint64_t newest = WEIR_TRY(rule_versions_->newest_number());
     if (newest != 0) {
-      const RuleVersion version = WEIR_TRY(rule_versions_->get(newest));
-      if (version.toml == toml) return newest;
+      const base::Result<RuleVersion> version = rule_versions_->get(newest);
+      if (version.ok() && version.value().toml == toml) return newest;
+      // A damaged one differs; the history goes on behind it.
+      if (!version.ok() && version.error().code != base::ErrorCode::corrupt) return version.error();
     }
     return rule_versions_->add(kFileAuthor, options_.config_file, toml);
   };

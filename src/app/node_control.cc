@@ -54,7 +54,10 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
   if (command == "tail") return answer_tail(request, ticket);
   if (command == "kv.write") return answer_kv(request, ticket);
   if (command == "config.apply" || command == "config.rollback") return change_rules(request);
-  if (command == "limits") return answer_limits(text("ip"), parsed.value("reset", false));
+  if (command == "limits") {
+    const auto reset = parsed.find("reset");
+    return answer_limits(text("ip"), reset != parsed.end() && *reset == true);
+  }
   if (command == "bans") return answer_bans();
   if (command == "counter") return answer_counter(text("operation"), ticket);
   if (command == "alerts" || command == "alerts.test") return answer_alerts(command != "alerts");

@@ -1,8 +1,8 @@
 #include "app/reload.h"
 
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
+
+#include "os/files.h"
 
 namespace weir::app {
 
@@ -18,14 +18,16 @@ config::Environment founding_environment() {
 
 config::LoadResult load_file(const std::string& file, const config::Environment& environment) {
   if (file.empty()) return config::load("", "defaults", environment);
-  std::ifstream stream{file, std::ios::binary};
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (!stream.is_open() || stream.bad()) {
+  os::RealFiles files;
+  const base::Result<std::string> text = os::read_file(files, file, config::kFileBytesMax);
+  if (!text.ok()) {
     config::LoadResult unreadable;
-    unreadable.problems.push_back({.file = file, .message = "cannot be read"});
+    const bool is_large = text.error().code == base::ErrorCode::limit_exceeded;
+    unreadable.problems.push_back(
+        {.file = file, .message = is_large ? "is larger than 8 MiB" : "cannot be read"});
     return unreadable;
   }
-  return config::load(text, file, environment);
+  return config::load(text.value(), file, environment);
 }
 
 }  // namespace weir::app

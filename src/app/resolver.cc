@@ -62,12 +62,18 @@ void Resolver::watch(std::vector<std::string> names, std::chrono::milliseconds r
 }
 
 void Resolver::look_all_up(bool first) {
+  const gateway::Addresses before = known_;
   gateway::Addresses next;
   for (const std::string& name : names_) {
     std::vector<config::IpAddress> addresses = look_up(name);
-    next[name] = addresses.empty() ? known_[name] : std::move(addresses);
+    std::vector<config::IpAddress>& known = known_[name];
+    // A route waits for its first addresses: not until slower names are looked up, too.
+    const bool is_awaited = known.empty() && !addresses.empty();
+    if (!addresses.empty()) known = std::move(addresses);
+    next[name] = known;
+    if (is_awaited) on_change_(known_);
   }
-  const bool changed = next != known_;
+  const bool changed = next != before;
   known_ = std::move(next);
   if (!names_.empty() && (first || changed)) on_change_(known_);
   if (names_.empty()) return again_.cancel();

@@ -28,8 +28,9 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // Looks these up at once, and then every `refresh`. `on_change` is called with all known answers
-  // after each round in which one changed, and after the first round in any case.
+  // Looks these up at once, one after the other, and then every `refresh`. `on_change` is called
+  // with all known answers when a name has its first, after each round in which one changed, and
+  // after the first round in any case.
   void watch(std::vector<std::string> names, std::chrono::milliseconds refresh);
 
  private:

@@ -191,7 +191,7 @@ void add_findings(Decoded& decoded) {
   }
 }
 
-// `decode` makes a Decoded of the document's root.
+// `decode` makes a Decoded of the document's root, with all that there is to say of it.
 template <typename Decode>
 LoadResult load_with(std::string_view toml, std::string_view file, Decode decode) {
   Decoded decoded;
@@ -200,7 +200,6 @@ LoadResult load_with(std::string_view toml, std::string_view file, Decode decode
     decoded.problems.push_back(std::move(*syntax));
   } else {
     decoded = decode(std::get<internal::Value>(document));
-    add_findings(decoded);
   }
   for (Problem& problem : decoded.problems) {
     if (problem.file.empty()) problem.file = file;
@@ -228,6 +227,7 @@ LoadResult load(std::string_view toml, std::string_view file, const Environment&
   return load_with(toml, file, [&environment](const internal::Value& root) {
     Decoded decoded = internal::decode(root);
     Variables{decoded, environment}.apply();
+    add_findings(decoded);
     return decoded;
   });
 }
@@ -237,8 +237,13 @@ LoadResult load_rules(std::string_view toml, std::string_view file,
   return load_with(toml, file, [&rate_limit_default](const internal::Value& root) {
     Decoded decoded = internal::decode_rules(root);
     decoded.config.rate_limit_default = rate_limit_default;
+    add_findings(decoded);
     return decoded;
   });
+}
+
+LoadResult read_rules(std::string_view toml, std::string_view file) {
+  return load_with(toml, file, internal::decode_rules);
 }
 
 void take_rules(Config& config, const Config& rules) {

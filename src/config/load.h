@@ -41,6 +41,9 @@ LoadResult load(std::string_view toml, std::string_view file, const Environment&
 LoadResult load_rules(std::string_view toml, std::string_view file,
                       const RateLimit& rate_limit_default = {});
 
+// The same of rules that were checked when they were stored: only their form is looked at.
+LoadResult read_rules(std::string_view toml, std::string_view file);
+
 // Puts the rules of `rules` in the place of those of `config`. What both say together may be wrong
 // where `rules` was checked with another rate_limit_default: see validate().
 void take_rules(Config& config, const Config& rules);

@@ -187,14 +187,21 @@ class DefaultWindow(unittest.TestCase):
         code, _, err = weir.run("config", "apply", rules)
         self.assertEqual(code, 1, err)
         self.assertIn("counts the same", err)
-        self.assertEqual(json.loads(weir.run("status", "--json")[1])["rules_version"], 1)
+        with open(rules, "w", encoding="utf-8") as file:
+            file.write(RULES.replace("{upstream}", upstream.url) +
+                       self.LIMITS.replace("10s", "60s"))
+        self.assertEqual(weir.run("config", "apply", rules)[0], 0)
+        code, _, err = weir.run("ip-rules", "add", "192.0.2.9", "--action", "block")
+        self.assertEqual(code, 0, err)
+        self.assertEqual(weir.run("config", "rollback", "1")[0], 0)
+        self.assertEqual(json.loads(weir.run("status", "--json")[1])["rules_version"], 4)
         self.set_window(weir)
         weir.process.send_signal(signal.SIGTERM)
         weir.process.wait(60)
         run = subprocess.run([harness.WEIR, "serve", "--config", weir.config, "--data", weir.data],
                              capture_output=True, text=True, timeout=60, check=False)
         self.assertNotEqual(run.returncode, 0)
-        self.assertIn("version 1:", run.stderr)
+        self.assertIn("version 4:", run.stderr)
         self.assertIn("counts the same", run.stderr)
 
     def test_a_reload_that_makes_them_one_is_refused(self):
@@ -209,6 +216,44 @@ class DefaultWindow(unittest.TestCase):
         self.assertIn("version 1 of the rules", weir.output())
         with weir.client() as client:
             self.assertEqual(client.ask("/kv/a").status, 200)
+
+
+class Unreadable(unittest.TestCase):
+    """What cannot be read, or makes no sense, is refused and ends nothing."""
+
+    def test_a_configuration_that_became_a_directory_is_refused_and_traffic_goes_on(self):
+        upstream = Upstream()
+        self.addCleanup(upstream.close)
+        weir = Weir((NODE.replace("SOURCE", "file") + RULES).replace("{upstream}", upstream.url))
+        self.addCleanup(weir.stop)
+        os.unlink(weir.config)
+        os.mkdir(weir.config)
+        weir.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "cannot be read" in weir.output(), "the refusal")
+        with weir.client() as client:
+            self.assertEqual(client.ask("/kv/a").status, 200)
+        code, _, err = harness.run_weir("config", "show", weir.config)
+        self.assertEqual(code, 1)
+        self.assertIn("cannot be read", err)
+        answer = control.ask(weir.data, command="limits", ip="192.0.2.1", reset="yes")
+        self.assertIn("limits", answer)
+
+    def test_a_damaged_version_does_not_end_the_history_of_the_file(self):
+        upstream = Upstream()
+        self.addCleanup(upstream.close)
+        weir = Weir((NODE.replace("SOURCE", "file") + RULES).replace("{upstream}", upstream.url))
+        self.addCleanup(weir.stop)
+        folder = os.path.join(weir.data, "config")
+        wait_for(lambda: os.path.isdir(folder) and len(os.listdir(folder)) > 0, "version 1")
+        newest = os.path.join(folder, sorted(os.listdir(folder))[-1])
+        with open(newest, "r+b") as file:
+            file.truncate(os.path.getsize(newest) - 5)
+        with open(weir.config, encoding="utf-8") as file:
+            text = file.read()
+        with open(weir.config, "w", encoding="utf-8") as file:
+            file.write(text.replace('"VERSION"', '"next"'))
+        weir.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: '"next"' in weir.run("config", "history", "2")[1], "version 2")
 
 
 class ExplainStored(unittest.TestCase):
