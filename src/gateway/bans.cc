@@ -29,12 +29,12 @@ std::vector<Ban> bans_of(const config::Config& config) {
 
 base::TableKey offences_key(const limit::Limiter& limiter, const Ban& ban,
                             const config::IpAddress& client) {
-  return limiter.address_key(ban.offences_rule, client.bytes, kThrottleIpv6Bits);
+  return limiter.lone_address_key(ban.offences_rule, client.bytes, kThrottleIpv6Bits);
 }
 
 base::TableKey ban_key(const limit::Limiter& limiter, const Ban& ban,
                        const config::IpAddress& client) {
-  return limiter.address_key(ban.ban_rule, client.bytes, kThrottleIpv6Bits);
+  return limiter.lone_address_key(ban.ban_rule, client.bytes, kThrottleIpv6Bits);
 }
 
 std::string_view StartedBan::rule() const {

@@ -1,6 +1,8 @@
 // The stage suite's bans: which answers count, who is refused how long, what is told and recorded.
 #include <algorithm>
+#include <array>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "gateway/limit_use.h"
@@ -176,6 +178,30 @@ TEST_P(GatewayBansTest, BytesThatAreNoRequestCountAgainstWhomTheProxyProtocolAnn
   EXPECT_EQ(code(answered(403)), "banned");
   rig.connection.client().announced = {};  // The proxy's own connections.
   proxied();
+}
+
+// With every place taken, the clients of a network share what is left of rate limits. Nobody is
+// banned for a neighbour.
+TEST_P(GatewayBansTest, WithTheLimiterFullABanIsItsClientsAlone) {
+  publish(rule("\"404\"") +
+          "[listen]\ntraffic = [{address = \"127.0.0.1:0\", client_address = "
+          "\"x-forwarded-for\", trusted_proxies = [\"192.0.2.7\"]}]\n");
+  for (uint64_t stripe = 0; stripe < 256; ++stripe) {
+    for (uint64_t nth = 1; nth <= 200; ++nth) {
+      const base::TableKey key{(stripe << 56U) + 1, nth * 0x9e37'79b9'7f4a'7c15U};
+      const limit::Charge stranger{key, {.requests = 200, .window = std::chrono::hours{1}}};
+      limit::Room room;
+      rig.shared.limiter.admit({&stranger, 1}, rig.clock.monotonic(), {&room, 1});
+    }
+  }
+  ASSERT_GT(rig.shared.limiter.counts().shared, 0U);
+  const auto get = [](const char* path, const char* client) {
+    return fmt::format("GET {} HTTP/1.1\r\nX-Forwarded-For: {}\r\n\r\n", path, client);
+  };
+  times(3, 404, get("/elsewhere", "203.0.113.9"));
+  EXPECT_EQ(code(answered(403, get("/kv/a", "203.0.113.9"))), "banned");
+  times(2, 404, get("/elsewhere", "203.0.113.10"));
+  proxied(get("/kv/a", "203.0.113.10"));
 }
 
 TEST_P(GatewayBansTest, AnUpstreamsStatusCounts) {

@@ -205,6 +205,12 @@ base::TableKey Limiter::address_key(Rule rule, std::span<const uint8_t, 16> addr
           .member = codec::SeededHash{~seed}(bytes_of(masked(address, bits)))};
 }
 
+base::TableKey Limiter::lone_address_key(Rule rule, std::span<const uint8_t, 16> address,
+                                         uint8_t ipv6_bits) const {
+  WEIR_ASSERT(ipv6_bits >= 1 && ipv6_bits <= 128);
+  return value_key(rule, bytes_of(masked(address, is_ipv4(address) ? 128 : ipv6_bits)));
+}
+
 base::TableKey Limiter::value_key(Rule rule, std::string_view value) const {
   const uint64_t seed = (seed_ + 1) ^ rule.hash_;
   return {.group = codec::SeededHash{seed}(value), .member = codec::SeededHash{~seed}(value)};

@@ -97,6 +97,9 @@ class Limiter {
   // by its first `ipv6_bits` (1 to 128).
   base::TableKey address_key(Rule rule, std::span<const uint8_t, 16> address,
                              uint8_t ipv6_bits) const;
+  // The same, never shared with strangers, for what nobody may be made to pay for others.
+  base::TableKey lone_address_key(Rule rule, std::span<const uint8_t, 16> address,
+                                  uint8_t ipv6_bits) const;
   // The entry of one value of a rule: a header's, a key's; an empty one stands for the whole rule.
   base::TableKey value_key(Rule rule, std::string_view value) const;
 
