@@ -29,6 +29,9 @@ std::map<std::string, std::string> values_of(const config::Config& config) {
     values["ip_rules"] = fmt::format("{} rules", config.ip_rules.size());
   if (!config.geo_rules.empty())
     values["geo_rules"] = fmt::format("{} rules", config.geo_rules.size());
+  std::string& order = values["ban_rules"];
+  for (const config::BanRule& rule : config.ban_rules)
+    order += (order.empty() ? "" : ", ") + rule.id;
   for (const config::Route& route : config.routes)
     values["routes." + route.id] = route.pattern;
   return values;

@@ -320,8 +320,10 @@ std::vector<Setting> changed(const Config& before, const Config& after) {
   if (before.geo_rules != after.geo_rules) add("geo_rules", false);
   // These have names, but the first of several that refuse a client is the one that answers.
   const auto same_id = [](const BanRule& a, const BanRule& b) { return a.id == b.id; };
-  if (!std::equal(before.ban_rules.begin(), before.ban_rules.end(), after.ban_rules.begin(),
-                  after.ban_rules.end(), same_id)) {
+  const std::vector<BanRule>& was = before.ban_rules;
+  const std::vector<BanRule>& is = after.ban_rules;
+  if (!std::equal(was.begin(), was.end(), is.begin(), is.end(), same_id) &&
+      std::is_permutation(was.begin(), was.end(), is.begin(), is.end(), same_id)) {
     add("ban_rules", false);
   }
   for (const Line& line : lines_after) {

@@ -156,6 +156,8 @@ TEST(ChangesTest, AnotherOrderOfBanRulesIsAChange) {
   EXPECT_EQ(changed_keys(before, after), Keys{});
   std::swap(after.ban_rules[0], after.ban_rules[1]);
   EXPECT_EQ(changed_keys(before, after), Keys{"ban_rules"});
+  after.ban_rules.push_back({.id = "c", .on = {"404"}, .count = 4});
+  EXPECT_EQ(changed_keys(before, after), Keys{"ban_rules.c"}) << "named by what is new";
 }
 
 TEST(ChangesTest, NamesWhatNeedsARestart) {
