@@ -30,7 +30,6 @@ constexpr milliseconds kPublishPatience{50};
 constexpr milliseconds kDrainLook{50};
 constexpr milliseconds kStopPatience{10'000};
 constexpr milliseconds kAlarmLook{1000};
-// The answer to commands that find no place among those that wait.
 constexpr std::string_view kFileAuthor = "file";
 
 std::string host_name() {
@@ -78,17 +77,18 @@ int Node::run() {
   block_signals();
   os::install_sigbus_handler();
   raise_descriptor_limit();
-  if (!load_configuration() || !open_storage() || !open_data_plane() || !open_control() ||
+  // Control before traffic: whoever can connect to the node can ask it.
+  if (!load_configuration() || !open_storage() || !open_control() || !open_data_plane() ||
       !open_admin() || !open_places()) {
     return 1;
   }
   recording_->start();
   housekeeping_->start();
+  look_around(*config_);
   snapshot_ = endpoints_.build(config_, ++version_, addresses_, places_.database);
   prober_->watch(*snapshot_);
   data_plane_->start(snapshot_);
   if (!start_watchdog() || !start_limit_saver()) return 1;
-  resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
   watch_alarm_->set(kAlarmLook);
   start_ms_ = std::chrono::ceil<milliseconds>(clock_.monotonic() - options_.started).count();
   logger_->log(base::LogLevel::info, "weir {} serves {} with {} loops, {} routes, data in {}",
@@ -224,68 +224,12 @@ void Node::note_rules_of_file() {
   }
 }
 
-bool Node::open_data_plane() {
-  limit_saver_ = std::make_unique<LimitSaver>(files_, clock_, *logger_, options_.data_dir,
-                                              config_->limits.rate_limit_save_interval);
-  auto plane = DataPlane::create(
-      {.loops = loop_count_,
-       .node = config_->server.node,
-       .seed = os::secure_random_u64(),
-       .limiter_seed = limit_saver_->seed(),
-       .rate_limit_clients_max = config_->limits.rate_limit_clients_max,
-       .on_apply = [this](uint32_t index,
-                          const config::Config& config) { recording_->apply(index, config); }},
-      clock_, recording_->recorders(), *recording_);
-  if (!plane.ok()) return refuse("the event loops cannot be made: out of descriptors");
-  data_plane_ = std::move(plane).value();
-  if (limit_saver_->load(data_plane_->limiter()) > 0) data_plane_->expect_bans(*config_);
-  for (uint32_t i = 0; i < config_->traffic.size(); ++i) {
-    if (!open_listener(config_->traffic[i], i)) return false;
-  }
-  return true;
-}
-
-bool Node::start_watchdog() {
-  auto watchdog =
-      WatchdogThread::start(*data_plane_, config_->server.stall_threshold, clock_, *logger_);
-  if (!watchdog.ok()) return refuse("the watchdog cannot be started: out of descriptors");
-  watchdog_ = std::move(watchdog).value();
-  return true;
-}
-
-bool Node::start_limit_saver() {
-  return limit_saver_->start(data_plane_->limiter()).ok() ||
-         refuse("the saver of rate limits cannot be started: out of descriptors");
-}
-
-bool Node::open_listener(const config::Listener& listener, uint32_t index) {
-  const net::ListenerOptions options{
-      .index = index,
-      .proxy_protocol = listener.client_address == config::ClientAddress::proxy_protocol};
-  const auto address = net::SocketAddress::parse(listener.address);
-  base::Status opened;
-  if (address.ok()) {
-    opened = data_plane_->listen(address.value(), options);
-  } else {
-    const auto inherited =
-        inherited_.find(config::parse_listen_address(listener.address).value().name);
-    if (inherited == inherited_.end()) return refuse_descriptor(listener.address);
-    opened = data_plane_->listen(inherited->second, options);
-  }
-  return opened.ok() || refuse_listener(listener.address, opened.error());
-}
-
 bool Node::open_control() {
   auto loop = loop::Loop::create(clock_);
   if (!loop.ok()) return refuse("the control loop cannot be made: out of descriptors");
   loop_ = std::move(loop).value();
-  auto resolver = Resolver::start(clock_, [this](gateway::Addresses addresses) {
-    // Not sent: the next refresh brings the same answer again.
-    [[maybe_unused]] const bool sent = loop_->post([this, addresses = std::move(addresses)] {
-      addresses_ = addresses;
-      static_cast<void>(publish(config_));  // Stalled loops are in the log.
-    });
-  });
+  auto resolver =
+      Resolver::start(clock_, [this] { return loop_->post([this] { publish_what_changed(); }); });
   if (!resolver.ok()) return refuse("the resolver cannot be started: out of descriptors");
   resolver_ = std::move(resolver).value();
   auto signals = Signals::open(*loop_, [this](int signal) { on_signal(signal); });
@@ -307,6 +251,57 @@ bool Node::open_control() {
   drain_alarm_ = std::make_unique<loop::Alarm>(*loop_, [this] { drain_on(); });
   watch_alarm_ = std::make_unique<loop::Alarm>(*loop_, [this] { watch_alarms(); });
   return true;
+}
+
+bool Node::open_data_plane() {
+  limit_saver_ = std::make_unique<LimitSaver>(files_, clock_, *logger_, options_.data_dir,
+                                              config_->limits.rate_limit_save_interval);
+  auto plane = DataPlane::create(
+      {.loops = loop_count_,
+       .node = config_->server.node,
+       .seed = os::secure_random_u64(),
+       .limiter_seed = limit_saver_->seed(),
+       .rate_limit_clients_max = config_->limits.rate_limit_clients_max,
+       .on_apply = [this](uint32_t index,
+                          const config::Config& config) { recording_->apply(index, config); }},
+      clock_, recording_->recorders(), *recording_);
+  if (!plane.ok()) return refuse("the event loops cannot be made: out of descriptors");
+  data_plane_ = std::move(plane).value();
+  if (limit_saver_->load(data_plane_->limiter()) > 0) data_plane_->expect_bans(*config_);
+  for (uint32_t i = 0; i < config_->traffic.size(); ++i) {
+    if (!open_listener(config_->traffic[i], i)) return false;
+  }
+  return true;
+}
+
+bool Node::open_listener(const config::Listener& listener, uint32_t index) {
+  const net::ListenerOptions options{
+      .index = index,
+      .proxy_protocol = listener.client_address == config::ClientAddress::proxy_protocol};
+  const auto address = net::SocketAddress::parse(listener.address);
+  base::Status opened;
+  if (address.ok()) {
+    opened = data_plane_->listen(address.value(), options);
+  } else {
+    const auto inherited =
+        inherited_.find(config::parse_listen_address(listener.address).value().name);
+    if (inherited == inherited_.end()) return refuse_descriptor(listener.address);
+    opened = data_plane_->listen(inherited->second, options);
+  }
+  return opened.ok() || refuse_listener(listener.address, opened.error());
+}
+
+bool Node::start_watchdog() {
+  auto watchdog =
+      WatchdogThread::start(*data_plane_, config_->server.stall_threshold, clock_, *logger_);
+  if (!watchdog.ok()) return refuse("the watchdog cannot be started: out of descriptors");
+  watchdog_ = std::move(watchdog).value();
+  return true;
+}
+
+bool Node::start_limit_saver() {
+  return limit_saver_->start(data_plane_->limiter()).ok() ||
+         refuse("the saver of rate limits cannot be started: out of descriptors");
 }
 
 bool Node::open_admin() {
@@ -350,12 +345,11 @@ std::vector<uint32_t> Node::publish(std::shared_ptr<const config::Config> config
 
 // All that follows from another configuration. Returns the loops that are stalled.
 std::vector<uint32_t> Node::put_in_force(config::Config config) {
+  look_around(config);
   std::vector<uint32_t> stalled =
       publish(std::make_shared<const config::Config>(std::move(config)));
   recording_->apply(*config_);
   housekeeping_->apply(*config_);
-  resolver_->watch(gateway::EndpointTable::names(*config_), config_->dns_refresh);
-  places_watch_->watch(config_->geo.database, config_->geo.database_refresh);
   return stalled;
 }
 

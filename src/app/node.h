@@ -1,8 +1,8 @@
 #pragma once
 // The running server: everything that `weir serve` starts, in order, and how it ends.
 //
-// Start: lock the data directory → journal and database (recording.h) → listeners → data loops →
-// control loop (signals, control socket, admin listener). End, on SIGTERM or SIGINT: stop
+// Start: lock the data directory → journal and database (recording.h) → control loop (signals,
+// control socket) → listeners → data loops. End, on SIGTERM or SIGINT: stop
 // accepting, let exchanges end (server.drain_timeout), stop the loops, make everything recorded
 // durable, commit it, unlock.
 
@@ -69,11 +69,11 @@ class Node {
   // The parts of a start, in order. False: the reason was said.
   bool load_configuration();
   bool open_storage();
+  bool open_control();
   bool open_data_plane();
+  bool open_listener(const config::Listener& listener, uint32_t index);
   bool start_watchdog();
   bool start_limit_saver();
-  bool open_listener(const config::Listener& listener, uint32_t index);
-  bool open_control();
   bool open_admin();
   bool open_places();
 
@@ -82,6 +82,8 @@ class Node {
 
   std::vector<uint32_t> publish(std::shared_ptr<const config::Config> config);
   std::vector<uint32_t> put_in_force(config::Config config);
+  void look_around(const config::Config& config);
+  void publish_what_changed();
   void note_rules_of_file();
   void take_places(PlacesState state);
   void reload();

@@ -38,47 +38,62 @@ PlacesState PlacesWatch::first_look(const base::Clock& clock, geo::DatabaseFile&
   return look_at(clock, file, {});
 }
 
-base::Result<std::unique_ptr<PlacesWatch>> PlacesWatch::start(
-    base::Clock& clock, geo::DatabaseFile file, std::function<void(PlacesState)> on_change) {
+base::Result<std::unique_ptr<PlacesWatch>> PlacesWatch::start(base::Clock& clock,
+                                                              geo::DatabaseFile file,
+                                                              PlacesState known,
+                                                              std::function<bool()> on_change) {
   auto loop = loop::Loop::create(clock);
   if (!loop.ok()) return loop.error();
-  std::unique_ptr<PlacesWatch> watch{new PlacesWatch{clock, std::move(loop).value(),
-                                                     std::move(file),  // Private constructor.
-                                                     std::move(on_change)}};
+  std::unique_ptr<PlacesWatch> watch{
+      new PlacesWatch{clock, std::move(loop).value(), std::move(file), std::move(known),
+                      std::move(on_change)}};  // Private constructor.
   watch->thread_ = std::thread([loop = watch->loop_.get()] { loop->run(); });
   ::pthread_setname_np(watch->thread_.native_handle(), "places");
   return watch;
 }
 
 PlacesWatch::PlacesWatch(base::Clock& clock, std::unique_ptr<loop::Loop> loop,
-                         geo::DatabaseFile file, std::function<void(PlacesState)> on_change)
+                         geo::DatabaseFile file, PlacesState known, std::function<bool()> on_change)
     : clock_(clock),
       loop_(std::move(loop)),
       on_change_(std::move(on_change)),
       file_(std::move(file)),
-      told_{.path = file_.path(), .database = file_.current(), .problem = file_.problem()},
-      again_(*loop_, [this] { look(); }) {}
+      known_(std::move(known)),
+      again_(*loop_, [this] { look(); }),
+      shown_(known_) {}
 
 PlacesWatch::~PlacesWatch() {
   loop_->stop();
   thread_.join();
 }
 
-void PlacesWatch::watch(std::string path, std::chrono::milliseconds refresh) {
+void PlacesWatch::watch(std::string path, std::chrono::milliseconds refresh,
+                        std::function<void()> on_looked) {
   // A full mailbox only means that many changes wait already: the next reload tries again.
-  [[maybe_unused]] const bool sent = loop_->post([this, path = std::move(path), refresh] {
-    if (path != file_.path()) file_ = geo::DatabaseFile{path};
-    refresh_ = refresh;
-    look();
-  });
+  [[maybe_unused]] const bool sent =
+      loop_->post([this, path = std::move(path), refresh, on_looked = std::move(on_looked)] {
+        if (path != file_.path()) file_ = geo::DatabaseFile{path};
+        refresh_ = refresh;
+        look();
+        on_looked();
+      });
+}
+
+PlacesState PlacesWatch::state() const {
+  const base::MutexLock lock{mutex_};
+  return shown_;
 }
 
 void PlacesWatch::look() {
-  PlacesState now = look_at(clock_, file_, told_);
-  const bool changed =
-      now.path != told_.path || now.database != told_.database || now.problem != told_.problem;
-  told_ = now;
-  if (changed) on_change_(std::move(now));
+  PlacesState now = look_at(clock_, file_, known_);
+  is_told_ = is_told_ && now.path == known_.path && now.database == known_.database &&
+             now.problem == known_.problem;
+  known_ = std::move(now);
+  {
+    const base::MutexLock lock{mutex_};
+    shown_ = known_;
+  }
+  if (!is_told_) is_told_ = on_change_();
   if (file_.path().empty()) return again_.cancel();
   again_.set(refresh_);
 }

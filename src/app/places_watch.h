@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/thread_annotations.h"
 #include "config/config.h"
 #include "geo/database_file.h"
 #include "loop/loop.h"
@@ -28,37 +29,45 @@ struct PlacesState {
 bool lacks_countries(const config::Config& config);
 
 // Ownership: owns its thread.
-// Threading: any thread; `on_change` runs on the thread of the watch.
+// Threading: any thread; the functions given to it run on the thread of the watch.
 class PlacesWatch {
  public:
   // Looks at a file for the first time, on the caller's thread: no request may be decided upon
   // before its rules know countries. Blocks as geo::Database::open().
   static PlacesState first_look(const base::Clock& clock, geo::DatabaseFile& file);
 
-  // Goes on with `file`. Errors: unavailable (out of descriptors).
-  static base::Result<std::unique_ptr<PlacesWatch>> start(
-      base::Clock& clock, geo::DatabaseFile file, std::function<void(PlacesState)> on_change);
+  // Goes on with `file`, of which `known` is known. `on_change`: state() has another database
+  // (none, where no path is watched) or another problem. False: nobody could be told; it is called
+  // again with the next look. Errors: unavailable (out of descriptors).
+  static base::Result<std::unique_ptr<PlacesWatch>> start(base::Clock& clock,
+                                                          geo::DatabaseFile file, PlacesState known,
+                                                          std::function<bool()> on_change);
   ~PlacesWatch();
   PlacesWatch(const PlacesWatch&) = delete;
   PlacesWatch& operator=(const PlacesWatch&) = delete;
 
-  // Looks at this path's file from now on, at once and then every `refresh`. `on_change` is called
-  // when there is another database (none, where the path is empty) or another problem. Of another
-  // path, the old database stays in use until there is a good one.
-  void watch(std::string path, std::chrono::milliseconds refresh);
+  // Looks at this path's file from now on: at once, and then `on_looked` is called once, and every
+  // `refresh`. Of another path, the old database stays in use until there is a good one.
+  void watch(std::string path, std::chrono::milliseconds refresh, std::function<void()> on_looked);
+
+  PlacesState state() const;
 
  private:
   PlacesWatch(base::Clock& clock, std::unique_ptr<loop::Loop> loop, geo::DatabaseFile file,
-              std::function<void(PlacesState)> on_change);
+              PlacesState known, std::function<bool()> on_change);
   void look();
 
   base::Clock& clock_;
   std::unique_ptr<loop::Loop> loop_;  // Of our own thread; the rest belongs to it.
-  const std::function<void(PlacesState)> on_change_;
+  const std::function<bool()> on_change_;
   geo::DatabaseFile file_;
-  PlacesState told_;
+  PlacesState known_;
+  bool is_told_ = true;
   std::chrono::milliseconds refresh_{30'000};
   loop::Alarm again_;
+
+  mutable base::Mutex mutex_;
+  PlacesState shown_ WEIR_GUARDED_BY(mutex_);  // A copy of known_, for other threads.
   std::thread thread_;
 };
 

@@ -129,6 +129,14 @@ class ConfigStore(WeirTest):
         self.assertEqual((status["rules_source"], status["rules_version"]), ("store", 3))
         self.assertEqual(self.headers(), (200, "first", "first"))
 
+    def test_a_new_name_is_known_when_its_route_is_in_force(self):
+        upstream = f"http://localhost:{self.upstream.port}"
+        more = f'[[routes]]\nid = "named"\npattern = "/named"\nupstreams = ["{upstream}"]\n'
+        self.change("apply", self.rules("first", more))
+        with self.weir.client() as client:
+            self.assertEqual(client.ask("/named").status, 200)
+        self.change("rollback", "1")
+
     # A reload storm: 60 changes under load. Both fields are of one version in each response.
     def test_6_changes_under_load_drop_no_request_and_mix_no_two_versions(self):
         seen, failures, stop = set(), [], threading.Event()

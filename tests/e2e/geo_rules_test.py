@@ -309,6 +309,22 @@ class WithoutADatabase(unittest.TestCase):
                     out.write(mmdb.database(PLACES))
                 wait_for(lambda: client.ask("/nowhere").status == 403, "the database")
 
+    def test_rules_and_the_database_that_they_need_are_in_force_together(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "places.mmdb")
+            with open(path, "wb") as out:
+                # Large enough that reading it takes its time.
+                out.write(mmdb.database(PLACES, unused_bytes=16 << 20))
+            listen = LISTEN.replace("{admin}", str(free_port()))
+            weir = Weir(listen)
+            self.addCleanup(weir.stop)
+            with weir.client(source=("127.0.0.2", 0)) as client:
+                self.assertEqual(client.ask("/nowhere").status, 404)
+                weir.write(listen + GEO.replace("{database}", path) + RULES)
+                weir.process.send_signal(signal.SIGHUP)
+                wait_for(lambda: "version 2 is in force" in weir.output(), "the reload")
+                self.assertEqual(client.ask("/nowhere").status, 403)
+
 
 if __name__ == "__main__":
     unittest.main()

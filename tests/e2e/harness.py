@@ -31,7 +31,7 @@ SMALL_QUARANTINE = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:quarantine_
 GROWN_BYTES_MAX = 48 << 20
 
 WEIR = os.environ.get("WEIR", os.path.join(ROOT, "build", "dev", "weir"))
-PATIENCE = 10.0  # Seconds until a wait has failed.
+PATIENCE = 30.0  # Seconds until a wait has failed.
 
 
 def raise_descriptor_limit():

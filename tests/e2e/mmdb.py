@@ -35,7 +35,7 @@ def maxmind(country, city=None):
     return record
 
 
-def database(places, kind="Test-Places"):
+def database(places, kind="Test-Places", unused_bytes=0):
     """The bytes of a database: `places` gives each prefix its record, the wider prefix first."""
     nodes, data = [[None, None]], b""
     for prefix, record in places.items():
@@ -66,4 +66,4 @@ def database(places, kind="Test-Places"):
         "binary_format_major_version": encode(2, UINT16),
         "binary_format_minor_version": encode(0, UINT16),
         "build_epoch": encode(1_760_000_000, UINT64), "description": {}})
-    return tree + SEPARATOR + data + b"\xab\xcd\xefMaxMind.com" + metadata
+    return tree + SEPARATOR + data + bytes(unused_bytes) + b"\xab\xcd\xefMaxMind.com" + metadata

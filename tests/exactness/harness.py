@@ -86,7 +86,7 @@ class Node:
         return self.process is not None and self.process.poll() is None
 
     def wait_ready(self):
-        """True when it accepts, False when it ended before."""
+        """True when it accepts (and is there to be asked), False when it ended before."""
         def ready():
             if not self.alive():
                 return "ended"
