@@ -157,10 +157,13 @@ bool Exchange::limit_rate(const http::RequestHead& head) {
     if (verdict.answer != limit::Answer::no_room) break;
     if (!unchecked && !pass_uncounted()) return false;
     // What cannot be counted by one limit is still under the others.
+    const auto drop = [&verdict, count](auto& items) {
+      std::copy(items.begin() + verdict.refused_by + 1, items.begin() + count,
+                items.begin() + verdict.refused_by);
+    };
+    drop(charges);
+    drop(policies);
     if (--count == 0) return true;
-    std::copy(&charges[verdict.refused_by + 1], &charges[count + 1], &charges[verdict.refused_by]);
-    std::copy(&policies[verdict.refused_by + 1], &policies[count + 1],
-              &policies[verdict.refused_by]);
   }
   rate_checked_ = true;
   rate_refused_ = verdict.answer == limit::Answer::refused;

@@ -154,7 +154,12 @@ TEST_P(GatewayRateLimitTest, WhatCannotBeCountedIsRefusedWhereTheConfigurationSa
 // A key that nobody can count must not switch off the limit that stands beside it.
 TEST_P(GatewayRateLimitTest, WhatOneLimitCannotCountIsUnderTheOthers) {
   for (const char* const limits :
-       {"[{limit = 9}, {limit = 2, window = 3600}]", "[{limit = 2, window = 3601}, {limit = 9}]"}) {
+       {"[{limit = 9}, {limit = 2, window = 3600}]", "[{limit = 2, window = 3601}, {limit = 9}]",
+        // As many as a route may have, and the first or the last of them is dropped.
+        "[{limit = 9}, {limit = 8, window = 3602}, {limit = 7, window = 3603},"
+        " {limit = 2, window = 3604}]",
+        "[{limit = 2, window = 3605}, {limit = 8, window = 3606}, {limit = 7, window = 3607},"
+        " {limit = 9}]"}) {
     rig.publish_with(std::string{"rate_limit = "} + limits);
     fill_stripe_of_client(rig);
     const uint64_t before = rig.gateway.counts().rate_limit_unchecked;
