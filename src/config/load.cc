@@ -210,6 +210,11 @@ LoadResult load_with(std::string_view toml, std::string_view file, Decode decode
         const bool b_file = b.file != kEnvironment;
         return std::tuple{!a_file, a.line, a.column} < std::tuple{!b_file, b.line, b.column};
       });
+  if (decoded.problems.size() >= internal::kProblemsMax) {
+    decoded.problems.push_back(
+        {.file = std::string{file},
+         .message = fmt::format("has these {} problems, and maybe more", internal::kProblemsMax)});
+  }
   return {std::move(decoded.config), std::move(decoded.problems)};
 }
 

@@ -1,5 +1,6 @@
 #include "config/load.h"
 
+#include <algorithm>
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -460,11 +461,29 @@ TEST(LoadLimitsTest, AReasonOfTwoHundredBytes) {
   EXPECT_NE(problems(text + "x\"\n").find("ip_rules[0].reason: "), std::string::npos);
 }
 
+// A suggestion for each would look at two thousand names sixty thousand times.
+TEST(LoadLimitsTest, ManyUnknownNamesAreRefusedAfterTheFirstThousand) {
+  std::string text;
+  for (int index = 0; index < 2'000; ++index) {
+    text += "[[routes]]\nid=\"route-" + std::to_string(index) + "\"\npattern=\"/" +
+            std::to_string(index) + "\"\nupstreams=[\"http://a\"]\n";
+  }
+  text += "[[geo_rules]]\naction=\"block\"\ncountries=[\"DE\"]\nroutes=[";
+  for (int index = 0; index < 60'000; ++index)
+    text += "\"raute-" + std::to_string(index) + "\",";
+  text += "]\n[server]\n";
+  for (int index = 0; index < 60'000; ++index)
+    text += "worker" + std::to_string(index) + "=1\n";
+  const std::string found = problems(text);
+  EXPECT_EQ(std::count(found.begin(), found.end(), '\n'), 1001);
+  EXPECT_NE(found.find("has these 1000 problems, and maybe more"), std::string::npos);
+}
+
 TEST(LoadLimitsTest, TenThousandRoutes) {
   std::string text;
   for (int index = 0; index < 10'000; ++index) {
-    text += "[[routes]]\nid=\"r" + std::to_string(index) +
-            "\"\npattern=\"/**\"\nupstreams=[\"http://a\"]\n";
+    text += "[[routes]]\nid=\"r" + std::to_string(index) + "\"\npattern=\"/" +
+            std::to_string(index) + "/**\"\nupstreams=[\"http://a\"]\n";
   }
   EXPECT_EQ(problems(text), "");
   text += "[[routes]]\nid=\"last\"\npattern=\"/**\"\nupstreams=[\"http://a\"]\n";
@@ -530,7 +549,9 @@ TEST(LoadLimitsTest, ProblemsAreCutOffAtAThousand) {
   std::string text = "[server]\n";
   for (int index = 0; index < 3000; ++index)
     text += "k" + std::to_string(index) + " = 1\n";
-  EXPECT_EQ(load(text, "f", {}).problems.size(), 1000U);
+  const std::vector<Problem> found = load(text, "f", {}).problems;
+  ASSERT_EQ(found.size(), 1001U);
+  EXPECT_EQ(to_string(found.back()), "f: has these 1000 problems, and maybe more");
 }
 
 TEST(ProblemTest, TextFromTheFileCannotForgeLines) {

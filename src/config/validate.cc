@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -176,6 +177,10 @@ void check_listeners(const Config& config, Findings& findings) {
   for (size_t index = 0; index < config.traffic.size(); ++index) {
     const Listener& listener = config.traffic[index];
     const std::string key = fmt::format("listen.traffic[{}]", index);
+    if (!check_count(key + ".trusted_proxies", listener.trusted_proxies.size(), kTrustedProxiesMax,
+                     findings)) {
+      continue;
+    }
     check_listen_address(listener.address, key + ".address", seen, findings);
     for (size_t at = 0; at < listener.trusted_proxies.size(); ++at) {
       if (parse_cidr(listener.trusted_proxies[at])) continue;
@@ -194,7 +199,17 @@ void check_listeners(const Config& config, Findings& findings) {
   }
   check_listen_address(config.admin, "listen.admin", seen, findings);
   if (!config.health_path.empty()) {
+    const size_t known = findings.count();
     check_path_reference(config.health_path, "listen.health_path", findings);
+    if (findings.count() > known) return;
+    const base::Result<std::string> path = normalize_literal_path(config.health_path);
+    // Requests are compared with it in their normal form, without their query.
+    if (!path.ok() || path.value() != config.health_path ||
+        config.health_path.find('?') != std::string::npos) {
+      findings.add("listen.health_path",
+                   in_quotes(config.health_path) + " is not a path in its normal form",
+                   "a path without query, escapes of plain letters, or segments \".\" and \"..\"");
+    }
   }
 }
 
@@ -276,16 +291,39 @@ void check_path_templates(const Stats& stats, Findings& findings) {
   }
 }
 
+// What decides between two requests for a route: hosts, methods and headers in order.
+using RouteScope =
+    std::tuple<int32_t, std::string_view, std::vector<std::string>, std::vector<std::string>,
+               std::vector<std::pair<std::string, std::string>>>;
+
+RouteScope scope_of(const Route& route) {
+  RouteScope scope{route.priority, route.pattern, route.hosts, route.methods, route.headers};
+  std::sort(std::get<2>(scope).begin(), std::get<2>(scope).end());
+  std::sort(std::get<3>(scope).begin(), std::get<3>(scope).end());
+  for (auto& [name, value] : std::get<4>(scope))
+    name = to_lower(name);
+  std::sort(std::get<4>(scope).begin(), std::get<4>(scope).end());
+  return scope;
+}
+
 void check_routes(const Config& config, Findings& findings) {
   if (config.routes.size() > kRoutesMax) {
     findings.add("routes", fmt::format("has {} routes", config.routes.size()), "at most 10000");
     return;
   }
   std::map<std::string_view, size_t> ids;
+  std::map<RouteScope, size_t> scopes;
   for (size_t index = 0; index < config.routes.size(); ++index) {
     const Route& route = config.routes[index];
     const std::string key = fmt::format("routes[{}]", index);
     check_route(config, route, key, findings);
+    // Of two routes for the same requests one would never be taken.
+    if (const auto [other, is_new] = scopes.emplace(scope_of(route), index);
+        route.enabled && !is_new && config.routes[other->second].enabled) {
+      findings.add(key + ".pattern",
+                   fmt::format("is for the same requests as routes[{}]", other->second),
+                   "another pattern, host, method, header or priority; or enabled = false");
+    }
     if (route.id.empty()) continue;
     const auto [other, is_new] = ids.emplace(route.id, index);
     if (!is_new) {
@@ -316,10 +354,13 @@ std::vector<Problem> validate(const Config& config) {
   internal::check_alerts(config.alerts, findings);
   internal::check_jobs(config, findings);
   internal::check_ip_rules(config.ip_rules, findings);
-  internal::check_geo(config, findings);
   internal::check_routes(config, findings);
-  internal::check_path_rules(config, findings);
-  internal::check_ban_rules(config, findings);
+  internal::RouteIds routes;
+  for (const Route& route : config.routes)
+    routes.insert(route.id);
+  internal::check_geo(config, routes, findings);
+  internal::check_path_rules(config, routes, findings);
+  internal::check_ban_rules(config, routes, findings);
   return findings.take();
 }
 

@@ -10,6 +10,7 @@ namespace weir::config {
 
 inline constexpr size_t kRoutesMax = 10'000;
 inline constexpr size_t kListenersMax = 64;
+inline constexpr size_t kTrustedProxiesMax = 1000;  // Per listener.
 inline constexpr size_t kHostsPerRouteMax = 256;
 inline constexpr size_t kUpstreamsPerRouteMax = 256;
 inline constexpr size_t kRulesPerRouteMax = 64;  // Methods, headers, header rules: each.

@@ -1,6 +1,5 @@
 // Ban rules.
 
-#include <algorithm>
 #include <charconv>
 #include <map>
 
@@ -50,7 +49,11 @@ std::optional<BanTriggers> parse_ban_triggers(const std::vector<std::string>& on
 namespace internal {
 namespace {
 
+// Also some that say the same.
+constexpr size_t kTriggersMax = 64;
+
 void check_triggers(const BanRule& rule, const std::string& key, Findings& findings) {
+  if (!check_count(key + ".on", rule.on.size(), kTriggersMax, findings)) return;
   constexpr std::string_view kAllowed =
       "\"denied\", \"4xx\", \"5xx\", or a status from \"400\" to \"599\"";
   if (rule.on.empty()) findings.add(key + ".on", "is missing", kAllowed);
@@ -62,13 +65,12 @@ void check_triggers(const BanRule& rule, const std::string& key, Findings& findi
   }
 }
 
-void check_routes(const Config& config, const BanRule& rule, const std::string& key,
+void check_routes(const RouteIds& routes, const BanRule& rule, const std::string& key,
                   Findings& findings) {
+  if (!check_count(key + ".routes", rule.routes.size(), kRoutesMax, findings)) return;
   for (size_t index = 0; index < rule.routes.size(); ++index) {
     const std::string& id = rule.routes[index];
-    const bool found = std::any_of(config.routes.begin(), config.routes.end(),
-                                   [&id](const Route& route) { return route.id == id; });
-    if (found) continue;
+    if (routes.contains(id)) continue;
     findings.add(fmt::format("{}.routes[{}]", key, index), "no route is " + in_quotes(id),
                  "a route's id");
   }
@@ -76,7 +78,7 @@ void check_routes(const Config& config, const BanRule& rule, const std::string& 
 
 }  // namespace
 
-void check_ban_rules(const Config& config, Findings& findings) {
+void check_ban_rules(const Config& config, const RouteIds& routes, Findings& findings) {
   if (!check_count("ban_rules", config.ban_rules.size(), kBanRulesMax, findings)) return;
   std::map<std::string_view, size_t> ids;
   for (size_t index = 0; index < config.ban_rules.size(); ++index) {
@@ -84,7 +86,7 @@ void check_ban_rules(const Config& config, Findings& findings) {
     const std::string key = fmt::format("ban_rules[{}]", index);
     check_unique_id("ban_rules", index, rule.id, ids, findings);
     check_triggers(rule, key, findings);
-    check_routes(config, rule, key, findings);
+    check_routes(routes, rule, key, findings);
     if (rule.count == 0) findings.add(key + ".count", "is missing or 0", "1 to 1000000000");
     check_reason(rule.reason, key + ".reason", findings);
   }

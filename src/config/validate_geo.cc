@@ -23,11 +23,10 @@ constexpr std::string_view kContinentsAllowed = R"("AF", "AN", "AS", "EU", "NA",
 // Threading: one thread at a time.
 class GeoCheck {
  public:
-  GeoCheck(const Config& config, Findings& findings) : config_(config), findings_(findings) {
+  GeoCheck(const Config& config, const RouteIds& routes, Findings& findings)
+      : config_(config), findings_(findings), routes_(routes) {
     for (const GeoPreset& preset : geo_presets())
       groups_.push_back(preset.name);
-    for (const Route& route : config.routes)
-      routes_.insert(route.id);
   }
 
   void run() {
@@ -55,11 +54,15 @@ class GeoCheck {
     }
     const bool has_proxies =
         std::any_of(config_.traffic.begin(), config_.traffic.end(), [](const Listener& listener) {
-          return !listener.trusted_proxies.empty() || listener.address.starts_with("unix:");
+          // Behind the PROXY protocol it is the client's own.
+          return listener.client_address != ClientAddress::proxy_protocol &&
+                 (!listener.trusted_proxies.empty() || listener.address.starts_with("unix:") ||
+                  listener.address.starts_with("fd:"));
         });
     if (has_proxies) return;
     add("geo.country_header", "would be believed of nobody",
-        "beside a listener with trusted_proxies, or on a Unix socket");
+        "beside a listener with trusted_proxies and without the PROXY protocol, or on a Unix "
+        "socket");
   }
 
   // False: there are too many to go on.
@@ -158,7 +161,8 @@ class GeoCheck {
     }
   }
 
-  static std::string near(std::string_view name, const std::vector<std::string_view>& names) {
+  std::string near(std::string_view name, const std::vector<std::string_view>& names) const {
+    if (findings_.count() >= kSuggestionsMax) return {};
     const std::string_view found = closest(name, names);
     return found.empty() ? std::string{} : fmt::format(", did you mean {}?", in_quotes(found));
   }
@@ -167,9 +171,9 @@ class GeoCheck {
     for (size_t at = 0; at < rule.routes.size(); ++at) {
       const std::string& id = rule.routes[at];
       if (routes_.contains(id)) continue;
-      const std::vector<std::string_view> names{routes_.begin(), routes_.end()};
       add(fmt::format("{}.routes[{}]", key, at),
-          fmt::format("{} is no route{}", in_quotes(id), near(id, names)), "ids of [[routes]]");
+          fmt::format("{} is no route{}", in_quotes(id), near(id, route_names_)),
+          "ids of [[routes]]");
     }
     for (size_t at = 0; at < rule.paths.size(); ++at)
       check_pattern(rule.paths[at], fmt::format("{}.paths[{}]", key, at), findings_);
@@ -236,14 +240,15 @@ class GeoCheck {
   const Config& config_;
   Findings& findings_;
   std::vector<std::string_view> groups_;
-  std::set<std::string_view> routes_;
+  const RouteIds& routes_;
+  const std::vector<std::string_view> route_names_{routes_.begin(), routes_.end()};
   std::map<std::string_view, std::string> ids_;
 };
 
 }  // namespace
 
-void check_geo(const Config& config, Findings& findings) {
-  GeoCheck{config, findings}.run();
+void check_geo(const Config& config, const RouteIds& routes, Findings& findings) {
+  GeoCheck{config, routes, findings}.run();
 }
 
 void complete_geo(Config& config) {

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -12,12 +15,28 @@
 namespace weir::config::internal {
 namespace {
 
-void check_route_named(const Config& config, const PathRule& rule, const std::string& key,
+void check_route_named(const RouteIds& routes, const PathRule& rule, const std::string& key,
                        Findings& findings) {
   if (rule.route.empty()) return;
-  const bool found = std::any_of(config.routes.begin(), config.routes.end(),
-                                 [&rule](const Route& route) { return route.id == rule.route; });
-  if (!found) findings.add(key + ".route", "no route is " + in_quotes(rule.route), "a route's id");
+  if (!routes.contains(rule.route))
+    findings.add(key + ".route", "no route is " + in_quotes(rule.route), "a route's id");
+}
+
+// Route, pattern and methods in order.
+using Scope = std::tuple<std::string_view, std::string_view, std::vector<std::string>>;
+
+// Of two rules for the same requests one would never be taken.
+void check_scope(const PathRule& rule, size_t index, std::map<Scope, size_t>& seen,
+                 Findings& findings) {
+  if (!rule.enabled) return;
+  std::vector<std::string> methods = rule.methods;
+  std::sort(methods.begin(), methods.end());
+  const auto [other, is_new] =
+      seen.emplace(Scope{rule.route, rule.pattern, std::move(methods)}, index);
+  if (is_new) return;
+  findings.add(fmt::format("path_rules[{}].pattern", index),
+               fmt::format("is for the same requests as path_rules[{}]", other->second),
+               "another pattern, route or methods; or enabled = false");
 }
 
 // What each rule leads to, with every route that it may meet, until something is wrong with it.
@@ -86,19 +105,21 @@ void check_rate_limits(const EffectiveRateLimits& effective, const std::string& 
   }
 }
 
-void check_path_rules(const Config& config, Findings& findings) {
+void check_path_rules(const Config& config, const RouteIds& routes, Findings& findings) {
   if (!config.global.rate_limit.empty()) {
     check_rate_limits(resolve_rate_limits(config, {}, nullptr), "global.rate_limit", findings);
   }
   if (!check_count("path_rules", config.path_rules.size(), kPathRulesMax, findings)) return;
   std::map<std::string_view, size_t> ids;
+  std::map<Scope, size_t> scopes;
   for (size_t index = 0; index < config.path_rules.size(); ++index) {
     const PathRule& rule = config.path_rules[index];
     const std::string key = fmt::format("path_rules[{}]", index);
     check_unique_id("path_rules", index, rule.id, ids, findings);
     check_pattern(rule.pattern, key + ".pattern", findings);
     check_methods(rule.methods, key + ".methods", findings);
-    check_route_named(config, rule, key, findings);
+    check_route_named(routes, rule, key, findings);
+    check_scope(rule, index, scopes, findings);
   }
   check_uses(config, findings);
 }

@@ -55,7 +55,8 @@ struct RouteTargets {
 };
 
 // Spreads `weights[i]` turns of each i over one round, so that no endpoint gets its turns in a row.
-// Limits: rounds of at most kScheduleMax turns; larger weights are scaled down, none to zero.
+// Limits: rounds of at most kScheduleMax turns; larger weights are scaled down, none to zero. From
+//   as many endpoints on, each has one turn, whatever its weight; the first 65,536 of them.
 // Source: the smooth weighted round robin of nginx (2012).
 inline constexpr size_t kScheduleMax = 4096;
 std::vector<uint16_t> make_schedule(const std::vector<uint32_t>& weights);

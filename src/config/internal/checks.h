@@ -2,6 +2,7 @@
 // The parts of validate().
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,24 +17,30 @@ namespace weir::config::internal {
 class Findings {
  public:
   void add(std::string key, std::string message, std::string_view allowed = {}) {
+    ++count_;
     if (problems_.size() == kMax) return;
     problems_.push_back({{}, 0, 0, std::move(key), std::move(message), std::string{allowed}});
   }
-  size_t count() const { return problems_.size(); }
+  size_t count() const { return count_; }
+  // The first kMax.
   std::vector<Problem> take() { return std::move(problems_); }
 
  private:
   static constexpr size_t kMax = 1000;
   std::vector<Problem> problems_;
+  size_t count_ = 0;
 };
 
-void check_geo(const Config& config, Findings& findings);
-void check_ban_rules(const Config& config, Findings& findings);
+// The ids of the routes, which rules name.
+using RouteIds = std::set<std::string_view>;
+
+void check_geo(const Config& config, const RouteIds& routes, Findings& findings);
+void check_ban_rules(const Config& config, const RouteIds& routes, Findings& findings);
 void check_ip_rules(const std::vector<IpRule>& rules, Findings& findings);
 void check_route(const Config& config, const Route& route, const std::string& key,
                  Findings& findings);
 // Requires that the routes have been checked.
-void check_path_rules(const Config& config, Findings& findings);
+void check_path_rules(const Config& config, const RouteIds& routes, Findings& findings);
 // The limits that the level whose list is `key` leads to.
 void check_rate_limits(const EffectiveRateLimits& limits, const std::string& key,
                        Findings& findings);

@@ -344,7 +344,10 @@ class Decoder {
       for (const std::string_view candidate : frame_.known)
         known = known || candidate == member.key;
       if (known) continue;
-      const std::string_view near = closest(member.key, frame_.known);
+      if (out_.problems.size() >= kProblemsMax) return;
+      const std::string_view near = out_.problems.size() < kSuggestionsMax
+                                        ? closest(member.key, frame_.known)
+                                        : std::string_view{};
       std::string allowed;
       for (const std::string_view candidate : frame_.known) {
         if (!allowed.empty()) allowed += ", ";

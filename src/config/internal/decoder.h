@@ -14,7 +14,7 @@ namespace weir::config::internal {
 
 struct Decoded {
   Config config;
-  std::vector<Problem> problems;        // Their `file` is not filled in.
+  std::vector<Problem> problems;        // Their `file` is not filled in. The first kProblemsMax.
   std::map<std::string, Place> places;  // Where each key that is in the file stands.
 };
 
