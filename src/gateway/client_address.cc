@@ -13,19 +13,31 @@ IpAddress address_of(const net::SocketAddress& address) {
   return {address.ip().bytes};
 }
 
+// Nothing, or ":80". Source: RFC 7239, section 6 (also ":_obfuscated").
+bool is_port_or_empty(std::string_view text) {
+  if (text.empty()) return true;
+  return text.size() > 1 && text.front() == ':' &&
+         std::all_of(text.begin() + 1, text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                  c == '.' || c == '_' || c == '-';
+         });
+}
+
 // "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]", "[2001:db8::1]:80", "2001:db8::1".
 std::optional<IpAddress> parse_hop(std::string_view text) {
   text = http::trim(text);
+  size_t end = text.size();
   if (text.starts_with('[')) {
-    const size_t end = text.find(']');
-    if (end == std::string_view::npos) return std::nullopt;
-    return config::parse_ip(text.substr(1, end - 1));
+    text.remove_prefix(1);
+    end = text.find(']');
+    if (end == std::string_view::npos || !is_port_or_empty(text.substr(end + 1))) {
+      return std::nullopt;
+    }
+  } else if (std::count(text.begin(), text.end(), ':') == 1) {
+    end = text.find(':');
+    if (!is_port_or_empty(text.substr(end))) return std::nullopt;
   }
-  const size_t colon = text.find(':');
-  if (colon != std::string_view::npos && text.find(':', colon + 1) == std::string_view::npos) {
-    text = text.substr(0, colon);
-  }
-  return config::parse_ip(text);
+  return config::parse_ip(text.substr(0, end));
 }
 
 // Value of the "for" parameter of one element of Forwarded, without quotes. Source: RFC 7239.
@@ -46,15 +58,13 @@ std::string_view for_parameter(std::string_view element) {
   return {};
 }
 
-// The address in the only field of that name. Of two, nobody knows which one the proxy wrote.
-std::optional<IpAddress> single(http::Fields fields, http::FieldName name) {
-  const http::Field* found = nullptr;
-  for (const http::Field& field : fields) {
-    if (field.id != name) continue;
-    if (found != nullptr) return std::nullopt;
-    found = &field;
+// The address in the last field of that name: a proxy that adds one, instead of replacing what the
+// client sent, adds it behind the client's.
+std::optional<IpAddress> last_of(http::Fields fields, http::FieldName name) {
+  for (size_t i = fields.size(); i-- > 0;) {
+    if (fields[i].id == name) return parse_hop(fields[i].value);
   }
-  return found == nullptr ? std::nullopt : config::parse_ip(found->value);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -63,15 +73,19 @@ ClientAddressRule::ClientAddressRule(const config::Listener& listener)
     : source_(listener.client_address),
       trusted_(config::CidrSet::parse(listener.trusted_proxies)),
       // A Unix socket is as private as its file: whoever may open it is a proxy of this machine.
-      trusts_unix_(listener.address.starts_with("unix:")) {}
+      // What a passed descriptor is, its peers tell.
+      trusts_unix_(listener.address.starts_with("unix:") || listener.address.starts_with("fd:")) {}
 
 bool ClientAddressRule::trusts(const net::SocketAddress& peer) const {
   return peer.is_ip() ? trusted_.contains(address_of(peer)) : trusts_unix_;
 }
 
+bool ClientAddressRule::believes_fields_of(const net::SocketAddress& peer) const {
+  return source_ != ClientAddress::proxy_protocol && trusts(peer);
+}
+
 bool ClientAddressRule::reads_header_of(const net::SocketAddress& peer) const {
-  return source_ != ClientAddress::socket && source_ != ClientAddress::proxy_protocol &&
-         trusts(peer);
+  return source_ != ClientAddress::socket && believes_fields_of(peer);
 }
 
 config::IpAddress ClientAddressRule::sender_of(const net::ClientConnection& connection) const {
@@ -97,9 +111,9 @@ config::IpAddress ClientAddressRule::client_of(const net::ClientConnection& conn
     case ClientAddress::forwarded:
       return from_forwarded(head.fields, peer);
     case ClientAddress::cf_connecting_ip:
-      return single(head.fields, http::FieldName::cf_connecting_ip).value_or(peer);
+      return last_of(head.fields, http::FieldName::cf_connecting_ip).value_or(peer);
     case ClientAddress::x_real_ip:
-      return single(head.fields, http::FieldName::x_real_ip).value_or(peer);
+      return last_of(head.fields, http::FieldName::x_real_ip).value_or(peer);
     case ClientAddress::socket:
     case ClientAddress::proxy_protocol:
       break;

@@ -25,6 +25,9 @@ class ClientAddressRule {
 
   bool trusts(const net::SocketAddress& peer) const;
   config::ClientAddress source() const { return source_; }
+  // Whether what forwarding fields say is the proxy's word. Who speaks the PROXY protocol passes
+  // bytes on: the fields are the client's.
+  bool believes_fields_of(const net::SocketAddress& peer) const;
 
   // Whether a request's fields say who its client is: then bytes that are no request do not.
   bool reads_header_of(const net::SocketAddress& peer) const;

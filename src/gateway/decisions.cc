@@ -32,9 +32,8 @@ bool is_health_request(const config::Config& config, const http::RequestHead& he
 config::Country said_country(const Snapshot& snapshot, const net::ClientConnection& connection,
                              const http::RequestHead& head) {
   const std::string& name = snapshot.config.geo.country_header;
-  if (name.empty() || !snapshot.client_addresses[connection.listener].trusts(connection.peer)) {
-    return {};
-  }
+  const ClientAddressRule& rule = snapshot.client_addresses[connection.listener];
+  if (name.empty() || !rule.believes_fields_of(connection.peer)) return {};
   const auto is_it = [&](const http::Field& field) {
     return http::equals_ignore_case(field.name, name);
   };
@@ -76,11 +75,15 @@ const RequestRules& rules_for(const RouteTargets& targets, std::string_view meth
 
 std::optional<std::string_view> limited_value(const config::RateLimit& limit,
                                               const http::RequestHead& head) {
-  const auto field = std::find_if(
-      head.fields.begin(), head.fields.end(),
-      [&](const http::Field& each) { return http::equals_ignore_case(each.name, limit.header); });
-  if (field == head.fields.end() || field->value.empty()) return std::nullopt;
-  return field->value;
+  const auto is_it = [&](const http::Field& field) {
+    return http::equals_ignore_case(field.name, limit.header);
+  };
+  const auto first = std::find_if(head.fields.begin(), head.fields.end(), is_it);
+  if (first == head.fields.end()) return std::nullopt;
+  // Which one the upstream takes, nobody knows here: a stranger beside the own value would be a new
+  // count each time. All such requests share one.
+  if (std::any_of(std::next(first), head.fields.end(), is_it)) return std::string_view{};
+  return first->value.empty() ? std::nullopt : std::optional{first->value};
 }
 
 }  // namespace weir::gateway

@@ -115,7 +115,8 @@ const RequestRules& rules_for(const RouteTargets& targets, std::string_view meth
                               std::string_view path);
 
 // What the limit is counted under beside its id, with LimitPer::header: the field's value. None:
-// the request has no such field, and is under the limits beside this one alone.
+// the request has no such field, and is under the limits beside this one alone. Empty: it has
+// several.
 std::optional<std::string_view> limited_value(const config::RateLimit& limit,
                                               const http::RequestHead& head);
 

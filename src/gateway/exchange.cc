@@ -240,11 +240,12 @@ void Exchange::copy_fields(const http::RequestHead& head) {
       active_->snapshot->client_addresses[connection_->listener];
   // Only who believes the chain appends to it; then the peer is rarely the client.
   config::IpText peer_ip;
-  if (address_rule.trusts(connection_->peer) && connection_->peer.is_ip()) {
+  const bool is_believed = address_rule.believes_fields_of(connection_->peer);
+  if (is_believed && connection_->peer.is_ip()) {
     peer_ip = config::IpText{config::IpAddress{connection_->peer.ip().bytes}};
   }
   RequestFacts facts;
-  facts.peer_trusted = address_rule.trusts(connection_->peer);
+  facts.peer_trusted = is_believed;
   facts.country_header = active_->snapshot->config.geo.country_header;
   facts.source_header = header_of(address_rule.source());
   facts.client_ip = connection_->client_ip_text();

@@ -20,6 +20,8 @@ bool Exchange::check_bans() {
   const config::IpAddress client{connection_->hashed_ip.bytes};
   if (client == config::IpAddress{}) return true;
   limit::Limiter& limiter = gateway_.shared_.limiter;
+  const config::BanRule* refuses = nullptr;  // Of several, the one that ends last.
+  limit::Room longest;
   for (const Ban& ban : snapshot.bans) {
     const limit::Room room = limiter.look({ban_key(limiter, ban, client), ban.ban}, arrived_);
     if (room.remaining > 0) continue;
@@ -29,10 +31,12 @@ bool Exchange::check_bans() {
       flags_ |= traffic::EventFlag::kWouldBeDenied;
       continue;
     }
-    refuse_banned(rule, room);
-    return false;
+    if (refuses != nullptr && room.retry_after <= longest.retry_after) continue;
+    refuses = &rule;
+    longest = room;
   }
-  return true;
+  if (refuses != nullptr) refuse_banned(*refuses, longest);
+  return refuses == nullptr;
 }
 
 void Exchange::refuse_banned(const config::BanRule& rule, const limit::Room& room) {

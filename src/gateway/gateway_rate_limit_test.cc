@@ -201,6 +201,20 @@ TEST_P(GatewayRateLimitTest, ARequestNeedsRoomInEachLimitAndChargesAllOrNone) {
   EXPECT_EQ(rig.gateway.counts().rate_limited, 3U);
 }
 
+// What the upstream takes of two is unknown: with a stranger beside it a key would be a new one.
+TEST_P(GatewayRateLimitTest, RequestsWithTwoFieldsOfALimitsHeaderShareOneCount) {
+  rig.publish_with(
+      "rate_limit = [{limit = 9}, {limit = 1, per = \"header\", header = \"x-api-key\"}]");
+  const auto with_keys = [](const std::string& one, const std::string& two) {
+    return "GET /kv/a HTTP/1.1\r\nX-API-Key: " + one + "\r\nx-api-key: " + two + "\r\n\r\n";
+  };
+  proxied({}, with_keys("one", "real"));
+  refused(with_keys("two", "real"));
+  refused(with_keys("", "real"));
+  refused(with_keys("real", "three"));
+  proxied({}, "GET /kv/a HTTP/1.1\r\nX-API-Key: real\r\n\r\n");
+}
+
 TEST_P(GatewayRateLimitTest, EachValueOfAHeaderHasALimitAndWhoChangesItIsUnderThatOfTheClient) {
   rig.publish_with(
       "rate_limit = [{limit = 4}, {limit = 1, per = \"header\", header = \"x-api-key\"}]");

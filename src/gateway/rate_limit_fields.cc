@@ -68,8 +68,9 @@ RateLimitFields::RateLimitFields(const RateLimitState& state)
   add(Name::policy, policy_.whole());
   add(Name::item, item_.whole());
   if (!state.refused) return;
-  codec::IsoMs{base::unix_ms(state.now + state.room.retry_after)}.view().copy(reset_at_.data(),
-                                                                              reset_at_.size());
+  const auto unix_ms = std::chrono::ceil<std::chrono::milliseconds>(
+      (state.now + state.room.retry_after).time_since_epoch());
+  codec::IsoMs{unix_ms.count()}.view().copy(reset_at_.data(), reset_at_.size());
   add(Name::reset, reset_at());
   add(Name::reset_seconds, retry_after_s());
   add(Name::retry_after, retry_after_s());

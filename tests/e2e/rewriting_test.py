@@ -293,8 +293,12 @@ upstreams = ["{cls.upstream.url}"]
                               ("x-real-ip", "X-Real-IP: 203.0.113.7")):
             answer = self.ask(source, field)
             self.assertEqual(values(answer, "x-forwarded-for"), ["203.0.113.7"])
-        answer = self.ask("x-real-ip", "X-Real-IP: 6.6.6.6", "X-Real-IP: 203.0.113.7")
-        self.assertEqual(values(answer, "x-forwarded-for"), ["127.0.0.1"])
+        # Behind what the client sent stands what the proxy added.
+        answer = self.ask("x-real-ip", "X-Real-IP: 6.6.6.6", "X-Real-IP: 203.0.113.7:80")
+        self.assertEqual(values(answer, "x-forwarded-for"), ["203.0.113.7"])
+        for garbage in ("[::1]junk", "192.0.2.1:", "192.0.2.1:8 0", "unknown"):
+            answer = self.ask("x-real-ip", f"X-Real-IP: {garbage}")
+            self.assertEqual(values(answer, "x-forwarded-for"), ["127.0.0.1"])
 
     def test_proxy_protocol_both_versions(self):
         v1 = b"PROXY TCP4 203.0.113.7 198.51.100.1 1234 80\r\n"
@@ -307,6 +311,15 @@ upstreams = ["{cls.upstream.url}"]
         for local in (b"PROXY UNKNOWN\r\n", b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"):
             answer = self.ask("proxy_protocol", before=local)
             self.assertEqual(values(answer, "x-forwarded-for"), ["127.0.0.1"])
+
+    def test_behind_the_proxy_protocol_forwarding_fields_are_the_clients_own(self):
+        answer = self.ask("proxy_protocol", "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: https",
+                          "X-Forwarded-Host: evil", "X-Forwarded-Port: 443",
+                          before=b"PROXY TCP4 203.0.113.7 198.51.100.1 1234 80\r\n")
+        self.assertEqual(values(answer, "x-forwarded-for"), ["203.0.113.7"])
+        self.assertEqual(values(answer, "x-forwarded-proto"), ["http"])
+        self.assertEqual(values(answer, "x-forwarded-host"), ["test"])
+        self.assertEqual(values(answer, "x-forwarded-port"), [])
 
     def test_proxy_protocol_is_mandatory_and_believed_from_proxies_only(self):
         with self.assertRaises((Ended, ConnectionError)):
