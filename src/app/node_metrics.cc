@@ -83,6 +83,20 @@ void Node::declare_loop_metrics() {
   of_loops("weir_rate_limit_full_total",
            "Requests refused because of that, with limits.rate_limit_when_full = \"refuse\".",
            Kind::counter, [](const LoopCounts& c) { return c.gateway.rate_limit_full; });
+  const auto of_limiter = [this](const char* name, const char* help, Kind kind,
+                                 uint64_t limit::Limiter::Counts::*count) {
+    metrics_.collect(name, help, kind, [this, count](const Emit& emit) {
+      emit({}, number(data_plane_->limiter().counts().*count));
+    });
+  };
+  of_limiter("weir_rate_limit_entries", "Places of the limiter that are taken, expired ones too.",
+             Kind::gauge, &limit::Limiter::Counts::entries);
+  of_limiter("weir_rate_limit_shared_total",
+             "Requests counted together with those of strangers, for want of a place.",
+             Kind::counter, &limit::Limiter::Counts::shared);
+  of_limiter("weir_rate_limit_rounded_total",
+             "Requests whose times were rounded to a third of a window, for want of memory.",
+             Kind::counter, &limit::Limiter::Counts::rounded);
 }
 
 void Node::declare_stall_metrics() {

@@ -15,6 +15,10 @@ namespace weir::limit {
 namespace {
 
 constexpr size_t kSharedEntries = 16;  // In each stripe.
+// With fewer chunks left, each charge looks for expired logs in the next buckets: the first to ask
+// for one again may never come.
+constexpr size_t kChunksLow = 8;
+constexpr size_t kSweptBuckets = 2;
 
 // What a stripe has beside its places.
 // Threading: whoever holds the stripe's lock.
@@ -37,11 +41,23 @@ struct StripeExtra {
   std::vector<Restored> restored;
   std::array<Shared, kSharedEntries> shared{};
   bool has_shared = false;  // One of them was ever used.
+  size_t sweep_at = 0;      // The bucket to be swept next.
   uint64_t shared_requests = 0;
   uint64_t rounded_logs = 0;
 };
 
 using Table = base::StripedTable<WindowLog, StripeExtra>;
+
+// Anybody can invent values, a new one with each request. So they have stripes of their own, the
+// first ones: they can fill these and no others.
+constexpr size_t kValueStripes = Table::kStripes / 4;
+constexpr size_t kAddressStripes = Table::kStripes - kValueStripes;
+
+// A group, of the same hash always the same, in one of `count` stripes from `first` on.
+uint64_t group_in(uint64_t hash, size_t first, size_t count) {
+  const uint64_t stripe = first + (((hash >> 40U) & 0xffffU) * count >> 16U);
+  return (stripe << 56U) | (hash & 0xff'ffff'ffff'ffffU);
+}
 
 struct Entry {
   WindowLog* log;
@@ -120,6 +136,18 @@ class Finder {
   size_t count_ = 0;
 };
 
+void sweep(Table::Stripe& stripe, uint64_t now_us) {
+  StripeExtra& extra = stripe.extra;
+  for (size_t nth = 0; nth < kSweptBuckets; ++nth) {
+    stripe.each(extra.sweep_at, [&](const base::TableKey&, WindowLog& log) {
+      LogView view{log, extra.pool};
+      // One without words has nothing to give, and may be about to be charged.
+      if (log.words > 0 && view.expired(now_us)) view.clear();
+    });
+    extra.sweep_at = (extra.sweep_at + 1) % stripe.buckets();
+  }
+}
+
 // The clock may have begun a moment ago, as on a machine that has just been started, and entries
 // from before be older than that: time here begins two windows earlier.
 constexpr std::chrono::microseconds kBeginning = 2 * std::chrono::microseconds{kWindowMax};
@@ -189,8 +217,9 @@ struct Limiter::Stripes {
 Limiter::Limiter(size_t clients_max, uint64_t seed)
     : seed_(seed),
       // A fifth of the places free, so that two full buckets are rare.
-      stripes_(std::make_unique<Stripes>(clients_max + clients_max / 4,
-                                         clients_max / 2 / Table::kStripes + 1)) {}
+      stripes_(std::make_unique<Stripes>(
+          (clients_max + clients_max / 4) * Table::kStripes / kAddressStripes,
+          clients_max / 2 / kAddressStripes + 1)) {}
 
 Limiter::~Limiter() = default;
 
@@ -201,19 +230,26 @@ base::TableKey Limiter::address_key(Rule rule, std::span<const uint8_t, 16> addr
   const size_t bits = v4 ? 128 : ipv6_bits;
   const size_t group_bits = v4 ? 96 + kIpv4PrefixBits : std::min<size_t>(bits, kIpv6PrefixBits);
   const uint64_t seed = seed_ ^ rule.hash_;
-  return {.group = codec::SeededHash{seed}(bytes_of(masked(address, group_bits))),
+  const uint64_t hash = codec::SeededHash{seed}(bytes_of(masked(address, group_bits)));
+  return {.group = group_in(hash, kValueStripes, kAddressStripes),
           .member = codec::SeededHash{~seed}(bytes_of(masked(address, bits)))};
 }
 
 base::TableKey Limiter::lone_address_key(Rule rule, std::span<const uint8_t, 16> address,
                                          uint8_t ipv6_bits) const {
   WEIR_ASSERT(ipv6_bits >= 1 && ipv6_bits <= 128);
-  return value_key(rule, bytes_of(masked(address, is_ipv4(address) ? 128 : ipv6_bits)));
+  const auto words = masked(address, is_ipv4(address) ? 128 : ipv6_bits);
+  base::TableKey key = value_key(rule, bytes_of(words));
+  key.group = group_in(key.group, kValueStripes, kAddressStripes);
+  return key;
 }
 
 base::TableKey Limiter::value_key(Rule rule, std::string_view value) const {
   const uint64_t seed = (seed_ + 1) ^ rule.hash_;
-  return {.group = codec::SeededHash{seed}(value), .member = codec::SeededHash{~seed}(value)};
+  const uint64_t hash = codec::SeededHash{seed}(value);
+  return {.group = value.empty() ? group_in(hash, kValueStripes, kAddressStripes)
+                                 : group_in(hash, 0, kValueStripes),
+          .member = codec::SeededHash{~seed}(value)};
 }
 
 Verdict Limiter::admit(std::span<const Charge> charges, base::Monotonic now,
@@ -238,6 +274,7 @@ Verdict Limiter::admit(std::span<const Charge> charges, base::Monotonic now,
     Table::Stripe& stripe = held.stripe(charges[nth].key);
     LogView view{*entries[nth].log, stripe.extra.pool};
     if (verdict.answer == Answer::admitted) {
+      if (stripe.extra.pool.left() < kChunksLow) sweep(stripe, us_of(now));
       stripe.extra.rounded_logs += view.charge(charges[nth].limit, times[nth]) ? 0U : 1U;
       stripe.extra.shared_requests += entries[nth].is_shared ? 1U : 0U;
       if (!entries[nth].is_shared) stripe.mark(*entries[nth].log);

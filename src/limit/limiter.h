@@ -4,7 +4,7 @@
 //   charges of a request ─► locks of their stripes ─► does each have room? ─► all charged, or none
 //
 // An entry of the table holds the times of what it admitted, as 32-bit ticks of a microsecond (of
-// more for windows over 35 minutes). Up to kExactRequestsMax, each request has its own time: exact.
+// more for windows over 17 minutes). Up to kExactRequestsMax, each request has its own time: exact.
 // Above, times are rounded up to the end of one of 128 parts of a window, so that a request counts
 // for up to 1/128 of a window too long: refused early, never admitted too much. What is not
 // admitted leaves no trace.
@@ -82,7 +82,8 @@ struct Verdict {
 // Threading: any thread. Never blocks, but for the locks of its stripes: a few microseconds, and
 //   some milliseconds once for each stripe that has entries to put back after restore().
 // Limits: 5/4 `clients_max` places of 66 bytes, which hold 8 requests each, and 1/2 `clients_max`
-//   chunks of 64 bytes for 14 more: 110 MiB for a million. Memory is taken when first used.
+//   chunks of 64 bytes for 14 more: 110 MiB for a million. A third as many again for values, which
+//   find no place among the others. Memory is taken when first used.
 class Limiter {
  public:
   static constexpr size_t kChargesMax = 8;

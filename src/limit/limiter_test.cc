@@ -165,7 +165,7 @@ TEST(LimiterTest, NeverAdmitsTooMuchAndRefusesAtMostOnePercentEarlyAbove128Reque
 // of a stripe, and many clients of that stripe.
 TEST(LimiterTest, NeverAdmitsTooMuchWithoutMemoryForTheTimes) {
   base::Random random{7};
-  Limiter limiter{256 * 12, kSeed};  // Some nine chunks for each stripe.
+  Limiter limiter{192 * 12, kSeed};  // Some nine chunks for each stripe.
   const Limit limit{.requests = 100, .window = seconds{10}};
   std::map<uint64_t, Reference> references;
   int64_t now = 1'000'000;
@@ -181,6 +181,66 @@ TEST(LimiterTest, NeverAdmitsTooMuchWithoutMemoryForTheTimes) {
     reference.times.push_back(now);
   }
   EXPECT_GT(limiter.counts().rounded, 0U);
+}
+
+TEST(LimiterTest, InventedValuesTakeNoPlaceOfAddresses) {
+  Limiter limiter{4096, kSeed};
+  const Limit limit{.requests = 2, .window = seconds{60}};
+  int64_t now = 1'000'000;
+  for (int nth = 0; nth < 20'000; ++nth)
+    ask(limiter, limiter.value_key(Rule{"key"}, std::to_string(nth)), limit, ++now);
+  const uint64_t shared = limiter.counts().shared;
+  ASSERT_GT(shared, 0U) << "there is no place left for values";
+  for (uint64_t client = 0; client < 2048; ++client) {
+    const base::TableKey key =
+        limiter.address_key(Rule{"r"}, ipv6(0x2001'0db8'0000'0000U + (client << 16U), 1), 64);
+    EXPECT_TRUE(admits(limiter, key, limit, ++now)) << client;
+  }
+  EXPECT_TRUE(admits(limiter, limiter.value_key(Rule{"route"}, {}), limit, ++now));
+  EXPECT_EQ(limiter.counts().shared, shared);
+}
+
+// Rounded to thirds of a window, a request counts for a third of a window too long at the most: at
+// 60 of 100 that makes 80.
+TEST(LimiterTest, WithoutMemoryForTheTimesAClientFarBelowItsLimitIsNotRefused) {
+  for (const uint32_t requests : {100U, 500U}) {
+    Limiter limiter{1, kSeed};  // One chunk for each stripe.
+    const Limit limit{.requests = requests, .window = seconds{60}};
+    const base::TableKey first = limiter.address_key(Rule{"r"}, ipv6(0x20010db800000000U, 1), 128);
+    const base::TableKey client = limiter.address_key(Rule{"r"}, ipv6(0x20010db800000000U, 2), 128);
+    const int64_t gap_us = 60'000'000 / (requests * 6 / 10);
+    int64_t now = 1'000'000;
+    for (int round = 0; round < 2000; ++round, now += gap_us) {
+      admits(limiter, first, limit, now);  // Holds the only chunk.
+      ASSERT_TRUE(admits(limiter, client, limit, now)) << requests << ", " << round;
+    }
+    EXPECT_GT(limiter.counts().rounded, 0U);
+  }
+}
+
+// Goal: who needs memory gets that of clients who never came back. Method: a table with many places
+// left, whose chunks were all used once.
+TEST(LimiterTest, ClientsThatDoNotComeBackGiveTheirMemoryToOthers) {
+  Limiter limiter{192 * 160, kSeed};  // 81 chunks and 208 places for each stripe.
+  const Limit limit{.requests = 100, .window = seconds{10}};
+  const auto key_of = [&limiter](uint64_t client) {
+    return limiter.address_key(Rule{"r"}, ipv6(0x20010db800000000U, client << 8U), 128);
+  };
+  int64_t now = 1'000'000;
+  for (int request = 0; request < 20; ++request) {
+    for (uint64_t client = 0; client < 60; ++client)
+      ASSERT_TRUE(admits(limiter, key_of(client), limit, now += 5000));
+  }
+  ASSERT_GT(limiter.counts().rounded, 0U) << "all chunks were used";
+  now += 20'000'000;
+  const uint64_t rounded = limiter.counts().rounded;
+  for (int request = 0; request < 100; ++request) {
+    for (uint64_t client = 100; client < 108; ++client)
+      ASSERT_TRUE(admits(limiter, key_of(client), limit, now += 10'000));
+  }
+  for (uint64_t client = 100; client < 108; ++client)
+    ASSERT_FALSE(admits(limiter, key_of(client), limit, now));
+  EXPECT_EQ(limiter.counts().rounded, rounded);
 }
 
 TEST(LimiterTest, ChargesAllLimitsOfARequestOrNone) {
@@ -283,7 +343,7 @@ TEST(LimiterTest, ResetForgetsAndLookingChargesNothing) {
 // Goal: whoever is in a full table stays exact; strangers share, by their prefix; the expired make
 // room. Method: one stripe filled by addresses of one /48, so that nothing is left to chance.
 TEST(LimiterTest, AFullStripeKeepsItsClientsAndStrangersShareOneEntryForEachPrefix) {
-  Limiter limiter{256 * 12, kSeed};  // 16 places in each stripe.
+  Limiter limiter{192 * 12, kSeed};  // 16 places in each stripe.
   const Limit limit{.requests = 3, .window = seconds{60}};
   const auto key = [&](uint64_t nth) {
     return limiter.address_key(Rule{"r"}, ipv6(0x20010db8abcd0000U, nth), 128);
@@ -310,7 +370,7 @@ TEST(LimiterTest, AFullStripeKeepsItsClientsAndStrangersShareOneEntryForEachPref
 TEST(LimiterTest, AStrangerThatGetsAnOwnEntryIsNotAdmittedAnew) {
   const Limit brief{.requests = 1, .window = seconds{1}};
   for (const uint32_t requests : {3U, 20U, 128U, 700U}) {
-    Limiter limiter{256 * 12, kSeed};  // 16 places in each stripe.
+    Limiter limiter{192 * 12, kSeed};  // 16 places in each stripe.
     const Limit limit{.requests = requests, .window = seconds{60}};
     const auto key = [&](uint64_t nth) {
       return limiter.address_key(Rule{"r"}, ipv6(0x20010db8abcd0000U, nth), 128);
@@ -338,7 +398,7 @@ TEST(LimiterTest, AFullTableAdmitsNoClientTooMuch) {
   base::Random random{23};
   const std::array<Limit, 3> limits{Limit{2, seconds{1}}, Limit{5, seconds{7}},
                                     Limit{140, seconds{20}}};
-  auto limiter = std::make_unique<Limiter>(256 * 12, kSeed);  // 16 places in each stripe.
+  auto limiter = std::make_unique<Limiter>(192 * 12, kSeed);  // 16 places in each stripe.
   std::map<uint64_t, std::deque<int64_t>> admitted;
   int64_t now = 1'000'000;
   size_t refused = 0;
@@ -365,7 +425,7 @@ TEST(LimiterTest, AFullTableAdmitsNoClientTooMuch) {
     Limiter::SavePlace place;
     while (limiter->save(place, /*all=*/true, at(now), 100'000, bytes)) {
     }
-    limiter = std::make_unique<Limiter>(256 * 12, kSeed);
+    limiter = std::make_unique<Limiter>(192 * 12, kSeed);
     ASSERT_TRUE(limiter->restore(std::move(bytes), microseconds{0}, at(now)).ok());
   }
   EXPECT_GT(refused, 1000U);
@@ -375,7 +435,7 @@ TEST(LimiterTest, AFullTableAdmitsNoClientTooMuch) {
 // Goal: where every place and every shared entry of a stripe is live, it says so and counts
 // nothing. Method: keys of one stripe, each a group of its own: 16 places, then 16 shared entries.
 TEST(LimiterTest, AStripeWithoutAnyPlaceSaysSoAndCountsNothing) {
-  Limiter limiter{256 * 12, kSeed};
+  Limiter limiter{192 * 12, kSeed};
   const Limit limit{.requests = 1, .window = seconds{60}};
   const auto key = [](uint64_t nth) {
     return base::TableKey{.group = (uint64_t{7} << 56U) + nth, .member = nth * 0x9e3779b97f4a7c15U};
@@ -395,7 +455,7 @@ TEST(LimiterTest, AStripeWithoutAnyPlaceSaysSoAndCountsNothing) {
 }
 
 TEST(LimiterTest, ARequestsOwnEntriesDoNotTakeEachOthersPlace) {
-  Limiter limiter{256 * 12, kSeed};
+  Limiter limiter{192 * 12, kSeed};
   const Limit limit{.requests = 1, .window = seconds{60}};
   int64_t now = 1'000'000;
   for (uint64_t round = 0; round < 200; ++round) {

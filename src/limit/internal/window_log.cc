@@ -10,9 +10,9 @@ namespace {
 constexpr size_t kRunsMax =
     2 * Scale::kParts;  // Plain: kExactRequestsMax; paired: kParts and a few.
 
-// The end of the part of a window in which a tick lies.
-uint32_t part_end(uint64_t tick, const Scale& scale) {
-  return static_cast<uint32_t>((tick / scale.part_ticks + 1) * scale.part_ticks - 1);
+// The end of the part in which a tick lies, of parts of this length.
+uint32_t part_end(uint64_t tick, uint64_t part_ticks) {
+  return static_cast<uint32_t>((tick / part_ticks + 1) * part_ticks - 1);
 }
 
 }  // namespace
@@ -25,13 +25,16 @@ uint32_t ChunkPool::take() {
   } else if (untouched_ < chunks_.size()) {
     taken = untouched_++;
   }
-  if (taken != Chunk::kNone) chunks_[taken].next = Chunk::kNone;
+  if (taken == Chunk::kNone) return taken;
+  chunks_[taken].next = Chunk::kNone;
+  --left_;
   return taken;
 }
 
 void ChunkPool::give(uint32_t one) {
   chunks_[one].next = free_;
   free_ = one;
+  ++left_;
 }
 
 // A time modulo 2^32 is no whole time. It is reckoned from the newest, a whole one: since that one
@@ -76,20 +79,16 @@ bool LogView::add(uint64_t tick, uint32_t count, const Scale& scale) {
     pair_up(scale);
     log_.sum += count;
   }
+  // Behind the last time lies nothing: with that one it counts too long, if at all.
   if (log_.words > 0) {
     uint32_t* const last = last_run();
-    if (last[0] - static_cast<uint32_t>(tick) < scale.part_ticks) {  // Of the same part.
+    if (last[0] - static_cast<uint32_t>(tick) < scale.coarse_ticks) {
       last[1] += count;
       return true;
     }
   }
-  const uint32_t end = part_end(tick, scale);
-  bool whole = true;
-  while (!push({end, count})) {
-    whole = false;
-    round_off();
-  }
-  return whole;
+  if (push({part_end(tick, scale.part_ticks), count})) return true;
+  return add_coarse(tick, count, scale);
 }
 
 // An empty log, to which add() adds what is older than its newest.
@@ -264,11 +263,11 @@ void LogView::each(Visit visit) const {
 void LogView::pair_up(const Scale& scale) {
   std::array<Run, kExactRequestsMax> runs{};
   size_t count = 0;
+  const uint64_t newest = scale.tick_up(log_.newest_us);
   each([&](const Run& run) {
     // A time modulo 2^32 is no whole time; its part is reckoned from the newest, a whole one.
-    const uint64_t newest = scale.tick_up(log_.newest_us);
     const auto before = static_cast<uint32_t>(static_cast<uint32_t>(newest) - run.time);
-    const uint32_t end = part_end(newest - before, scale);
+    const uint32_t end = part_end(newest - before, scale.part_ticks);
     if (count > 0 && runs[count - 1].time == end) {
       runs[count - 1].count += 1;
     } else {
@@ -276,39 +275,52 @@ void LogView::pair_up(const Scale& scale) {
     }
     return true;
   });
-  const WindowLog before = log_;
-  clear();
-  log_.newest_us = before.newest_us;
-  log_.window_s = before.window_s;
-  log_.sum = before.sum;
-  log_.paired = 1;
-  for (size_t nth = 0; nth < count; ++nth) {
-    while (!push({runs[nth].time, runs[nth].count}))
-      round_off();
-  }
+  refill({runs.data(), count}, scale);
 }
 
-// Gives back every chunk but what the halves of the pairs need: each two become one with the later
-// time.
-void LogView::round_off() {
-  WEIR_ASSERT(log_.words >= 2);  // What is left fits into the entry, or gives a chunk back.
-  std::array<Run, kRunsMax> runs{};
-  size_t count = 0;
+// Every time is rounded up to the end of a third, which lets the log fit into its entry.
+bool LogView::add_coarse(uint64_t tick, uint32_t count, const Scale& scale) {
+  std::array<Run, kRunsMax + 1> runs{};
+  size_t runs_count = 0;
   each([&](const Run& run) {
-    WEIR_ASSERT(count / 2 < kRunsMax);
-    Run& into = runs[count / 2];
-    into = {run.time, into.count + run.count};
-    ++count;
+    WEIR_ASSERT(runs_count < kRunsMax);
+    runs[runs_count++] = run;
     return true;
   });
+  runs[runs_count++] = {static_cast<uint32_t>(tick), count};
+  refill({runs.data(), runs_count}, scale);
+  return false;
+}
+
+void LogView::refill(std::span<const Run> runs, const Scale& scale) {
   const WindowLog before = log_;
-  clear();
-  log_.newest_us = before.newest_us;
-  log_.window_s = before.window_s;
-  log_.sum = before.sum;
-  log_.paired = 1;
-  for (size_t nth = 0; nth < (count + 1) / 2; ++nth)
-    WEIR_ASSERT(push({runs[nth].time, runs[nth].count}));
+  const auto begin_anew = [&] {
+    clear();
+    log_.newest_us = before.newest_us;
+    log_.window_s = before.window_s;
+    log_.sum = before.sum;
+    log_.paired = 1;
+  };
+  begin_anew();
+  if (std::all_of(runs.begin(), runs.end(), [this](const Run& run) {
+        return push({run.time, run.count});
+      })) {
+    return;
+  }
+  begin_anew();
+  const uint64_t newest = scale.tick_up(log_.newest_us);
+  for (const Run& run : runs) {
+    // Negative for one that is rounded up beyond the newest.
+    const int64_t age = static_cast<int32_t>(static_cast<uint32_t>(newest) - run.time);
+    const uint32_t end = part_end(newest - static_cast<uint64_t>(age), scale.coarse_ticks);
+    uint32_t* const last = log_.words > 0 ? last_run() : nullptr;
+    if (last != nullptr && (last[0] == end || log_.words == WindowLog::kOwnWords)) {
+      last[0] = end;
+      last[1] += run.count;
+    } else {
+      push({end, run.count});  // Into the entry itself.
+    }
+  }
 }
 
 }  // namespace weir::limit

@@ -4,9 +4,10 @@
 //   plain:  time, time, time …            each request has its own; up to kExactRequestsMax
 //   paired: time, count, time, count …    times rounded up to the end of a window's 128th part
 //
-// Eight words lie in the entry itself; more than eight in chunks of the stripe's pool, chained. A
-// time is a Scale's ticks modulo 2^32. It counts for as long as its age is under a window, so a
-// time that is rounded up counts too long, never too short.
+// Eight words lie in the entry itself; more than eight in chunks of the stripe's pool, chained.
+// Where the pool has none, times are rounded up to thirds of a window: four pairs, which the entry
+// holds. A time is a Scale's ticks modulo 2^32. It counts for as long as its age is under a window,
+// so a time that is rounded up counts too long, never too short.
 //
 // Threading of all this: whoever holds the stripe's lock.
 
@@ -14,6 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/striped_table.h"
 #include "limit/internal/log_image.h"
@@ -34,14 +36,16 @@ static_assert(sizeof(Chunk) == 64);
 // Threading: one thread at a time.
 class ChunkPool {
  public:
-  explicit ChunkPool(size_t chunks) : chunks_(chunks + 1) {}
+  explicit ChunkPool(size_t chunks) : chunks_(chunks + 1), left_(chunks) {}
 
   uint32_t take();  // Chunk::kNone: there is none left.
   void give(uint32_t one);
+  size_t left() const { return left_; }
   Chunk& at(uint32_t number) { return chunks_[number]; }
 
  private:
   base::ZeroedArray<Chunk> chunks_;
+  size_t left_;
   uint32_t untouched_ = 1;
   uint32_t free_ = Chunk::kNone;
 };
@@ -50,12 +54,15 @@ class ChunkPool {
 struct Scale {
   static constexpr uint64_t kTicksMax = uint64_t{1} << 30U;
   static constexpr uint64_t kParts = 128;
+  // Parts of a coarse one: a window and one more of them end in four of them at the most.
+  static constexpr uint64_t kCoarseParts = 43;
 
   explicit Scale(std::chrono::seconds window) {
     const auto window_us = static_cast<uint64_t>(std::chrono::microseconds{window}.count());
     tick_us = window_us <= kTicksMax ? 1 : divided_up(window_us, kTicksMax);
     window_ticks = tick_up(window_us);
     part_ticks = divided_up(window_ticks, kParts);
+    coarse_ticks = part_ticks * kCoarseParts;
     counts_us = (window_ticks + part_ticks + 1) * tick_us;
   }
   uint64_t tick(uint64_t time_us) const { return tick_us == 1 ? time_us : time_us / tick_us; }
@@ -66,6 +73,7 @@ struct Scale {
   uint64_t tick_us;       // 1 for windows up to 2^30 us.
   uint64_t window_ticks;  // Rounded up; up to 2^30 and a few.
   uint64_t part_ticks;    // Of a 128th, rounded up.
+  uint64_t coarse_ticks;  // Of a third, and a bit.
   uint64_t counts_us;     // How long a request can count at the most.
 
  private:
@@ -99,7 +107,7 @@ class LogView {
   // others require this first. Returns the time that holds: the later of now_us and the newest.
   uint64_t prepare(const Limit& limit, uint64_t now_us);
   bool has_room(const Limit& limit) const { return log_.sum < limit.requests; }
-  // Requires has_room(). False: the log was rounded for want of chunks.
+  // Requires has_room(). False: it was rounded to thirds of a window for want of chunks.
   bool charge(const Limit& limit, uint64_t now_us);
   Room room(const Limit& limit, uint64_t now_us) const;
 
@@ -139,14 +147,16 @@ class LogView {
   Run front() const;
   void pop();
   bool push(std::array<uint32_t, 2> words);  // False: no chunk.
-  // `count` requests at a tick, behind all others. False: the log was rounded for want of chunks.
+  // `count` requests at a tick, behind all others. False: as charge().
   bool add(uint64_t tick, uint32_t count, const Scale& scale);
   uint32_t* last_run() const;  // Its words. Requires one.
   // Calls visit(run) from the oldest on until it says false.
   template <typename Visit>
   void each(Visit visit) const;
   void pair_up(const Scale& scale);
-  void round_off();
+  bool add_coarse(uint64_t tick, uint32_t count, const Scale& scale);
+  // Becomes these, oldest first.
+  void refill(std::span<const Run> runs, const Scale& scale);
 
   WindowLog& log_;
   ChunkPool& pool_;
