@@ -101,7 +101,13 @@ base::Result<std::string> AlertJob::run(jobs::JobContext& context) {
   cancelled_ = &context.cancelled;
   const std::optional<LiveState::View> live = live_();
   alerts::Figures gathered = figures(context.cancelled);
-  if (live) gathered.live = live_figures(live->traffic);
+  if (live && live->is_current) {
+    gathered.live = live_figures(live->traffic);
+  } else {
+    // Traffic that waits to be counted has not ended.
+    gathered.day.reset();
+    gathered.clients.reset();
+  }
   const alerts::WatchOptions options{
       .thresholds = {.global_rps = alerts_.global_rps, .ip_spike = alerts_.ip_spike},
       .cooldown = alerts_.cooldown,

@@ -1,5 +1,6 @@
 #include "app/live_state.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -37,7 +38,9 @@ LiveState::LiveState(kv::Kv& kv, const base::Clock& clock, base::Logger& logger,
       // One image in a step: 64 of them in a row would keep the consumer from its batches.
       clients_keeper_(store_, clock, {.interval = kClientsInterval, .step_bytes_max = 1}),
       counter_keeper_(store_, clock),
-      next_cleanup_(clock.monotonic() + kCleanup) {
+      next_cleanup_(clock.monotonic() + kCleanup),
+      current_at_ns_((clock.monotonic() - kLagMax).time_since_epoch().count()) {
+  monitor_.note_seen_through(base::Wall{});
   monitor_keeper_.add(monitor_);
   for (state::Kept* const shard : clients_.kept())
     clients_keeper_.add(*shard);
@@ -84,10 +87,21 @@ void LiveState::on_events(std::span<const traffic::Event> events) {
     return;
   }
   for (const traffic::Event& event : events) {
+    newest_arrival_us_ = std::max(newest_arrival_us_, event.arrival_us);
     const std::string_view path = templates_ ? templates_->of(event.path, scratch_) : event.path;
     monitor_.observe(event, path);
     clients_.observe(event, path);
   }
+}
+
+// Under load something new is always there, so "drained" alone would not do; where the store fails,
+// nothing is committed and nothing drained.
+void LiveState::note_progress(bool drained) {
+  const base::Wall now = clock_.wall();
+  const int64_t lag_from_us = (now - kLagMax).time_since_epoch().count();
+  if (!drained && newest_arrival_us_ < lag_from_us) return;
+  monitor_.note_seen_through(now);
+  current_at_ns_.store(clock_.monotonic().time_since_epoch().count(), std::memory_order_relaxed);
 }
 
 void LiveState::clean_up() {
@@ -139,6 +153,8 @@ base::Result<int64_t> LiveState::count(CounterChange change) {
 std::optional<LiveState::View> LiveState::view(size_t paths) {
   if (!loaded_.load(std::memory_order_acquire)) return std::nullopt;
   View view{.traffic = monitor_.view(paths), .clients = clients_.metrics()};
+  const std::chrono::nanoseconds current_at{current_at_ns_.load(std::memory_order_relaxed)};
+  view.is_current = clock_.monotonic().time_since_epoch() - current_at < kLagMax;
   const base::MutexLock lock{mutex_};
   view.missed = missed_;
   view.saves = saves_;

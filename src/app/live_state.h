@@ -58,11 +58,14 @@ class LiveState final : public pipeline::EventSink {
   static constexpr std::chrono::seconds kMonitorInterval{5};
   static constexpr std::chrono::minutes kClientsInterval{5};
   static constexpr std::chrono::hours kCleanup{1};
+  static constexpr std::chrono::seconds kLagMax{15};
 
   struct View {
     state::TrafficView traffic;
     state::ClientPaths::Metrics clients;
     uint64_t missed = 0;  // Events committed before the images were loaded.
+    // False: events wait, older than kLagMax; what is shown is of some time ago.
+    bool is_current = false;
     uint64_t saves = 0;
     uint64_t save_failures = 0;
   };
@@ -75,6 +78,9 @@ class LiveState final : public pipeline::EventSink {
   }
 
   void on_events(std::span<const traffic::Event> events) override;
+
+  // After each of the consumer's steps: whether all that is synced is committed.
+  void note_progress(bool drained);
 
   // Loads if that has not succeeded, saves what is due; at most once in kStep, so it may be called
   // with every turn. Blocks for a few writes. Requires an open database.
@@ -106,12 +112,14 @@ class LiveState final : public pipeline::EventSink {
   state::Keeper counter_keeper_;
   std::shared_ptr<const codec::PathTemplates> templates_;
   std::string scratch_;
-  bool failing_ = false;  // Logged once.
+  bool failing_ = false;                   // Logged once.
+  int64_t newest_arrival_us_ = INT64_MIN;  // Of the events so far.
   base::Monotonic next_step_{};
   base::Monotonic next_cleanup_;
 
   // Set once, after the restores: its release makes them visible to whoever acquires `true`.
   std::atomic<bool> loaded_{false};
+  std::atomic<int64_t> current_at_ns_;  // Monotonic. Relaxed: a number of its own.
   mutable base::Mutex mutex_;
   uint64_t missed_ WEIR_GUARDED_BY(mutex_) = 0;
   uint64_t saves_ WEIR_GUARDED_BY(mutex_) = 0;

@@ -26,7 +26,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPublishPatience{50};
+constexpr milliseconds kPublishPatience{1000};
 constexpr milliseconds kDrainLook{50};
 constexpr milliseconds kStopPatience{10'000};
 constexpr milliseconds kAlarmLook{1000};

@@ -179,6 +179,7 @@ std::chrono::milliseconds Recording::storage_step() {
 std::chrono::milliseconds Recording::consumer_step() {
   take_up_grouping();
   const pipeline::Consumer::Step step = consumer_.step();
+  live_state_.note_progress(step.drained);
   if (database_.is_open()) live_state_.step();
   publish_report();
   return step.wait;

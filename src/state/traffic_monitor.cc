@@ -65,7 +65,8 @@ void TrafficMonitor::follow_clock() {
 }
 
 void TrafficMonitor::judge_windows() {
-  const int64_t ended = window_of_second(second_of(now_ - kJudgeDelay)) - 1;
+  const base::Wall seen = std::min(now_, seen_through_);
+  const int64_t ended = window_of_second(second_of(seen - kJudgeDelay)) - 1;
   while (judged_through_ < ended) {
     const auto window = content_.windows.find(++judged_through_);
     const uint64_t requests = window == content_.windows.end() ? 0 : window->second.requests;
@@ -133,6 +134,11 @@ void TrafficMonitor::observe(const traffic::Event& event, std::string_view path)
                        : index == current_ - 1 ? window->requests == threshold()
                                                : false;
   if (reached && !content_.exceeded) exceed();
+}
+
+void TrafficMonitor::note_seen_through(base::Wall time) {
+  const base::MutexLock lock{mutex_};
+  seen_through_ = time;
 }
 
 TrafficView TrafficMonitor::view(size_t top) {

@@ -102,6 +102,10 @@ class TrafficMonitor final : public Kept {
   void observe(const traffic::Event& event, std::string_view path);
   void observe(const traffic::Event& event) { observe(event, event.path); }
 
+  // All that arrived until then has been observed: windows after it are not judged yet. As long as
+  // this is never called, whatever the clock has passed is taken for seen.
+  void note_seen_through(base::Wall time);
+
   // With the `top` paths with most requests of the current window.
   // Looking lets time pass, hence not const.
   TrafficView view(size_t top = 10);
@@ -162,6 +166,7 @@ class TrafficMonitor final : public Kept {
   base::Wall now_ WEIR_GUARDED_BY(mutex_);
   int64_t current_ WEIR_GUARDED_BY(mutex_) = 0;         // Window of now_.
   int64_t judged_through_ WEIR_GUARDED_BY(mutex_) = 0;  // Only later windows may clear.
+  base::Wall seen_through_ WEIR_GUARDED_BY(mutex_) = base::Wall::max();
 };
 
 }  // namespace weir::state

@@ -201,6 +201,19 @@ TEST(TrafficMonitorTest, AnIdleWindowClearsItWithoutAnyEvent) {
   EXPECT_FALSE(rig.exceeded());
 }
 
+// The consumer stands still, or its store fails: what it has not seen did not stay away.
+TEST(TrafficMonitorTest, AWindowThatWasNotSeenWholeClearsNothing) {
+  Rig rig{100};
+  rig.requests(100);
+  rig.monitor.note_seen_through(rig.clock.wall());
+  rig.clock.advance(minutes{60});
+  EXPECT_TRUE(rig.exceeded());
+  EXPECT_TRUE(rig.monitor.auto_cache());
+  rig.monitor.note_seen_through(rig.clock.wall());
+  EXPECT_FALSE(rig.exceeded());
+  EXPECT_FALSE(rig.monitor.auto_cache());
+}
+
 TEST(TrafficMonitorTest, AWindowIsJudgedWithWhatComesALittleLate) {
   Rig rig{100};
   rig.requests(100);

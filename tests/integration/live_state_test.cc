@@ -85,6 +85,28 @@ TEST(LiveStateTest, EventsBeforeTheImagesAreLoadedAreMissedAndGoodImagesAreNotRe
   EXPECT_EQ(view->clients.total_requests, 2U);
 }
 
+TEST(LiveStateTest, IsCurrentWhileNothingOldWaits) {
+  Files files;
+  CountingLogger logger;
+  const auto store = files.open();
+  LiveState live{files.kv, files.clock, logger, 10};
+  live.step();
+  EXPECT_FALSE(live.view(10)->is_current) << "nothing is known of the journal yet";
+  live.note_progress(/*drained=*/true);
+  EXPECT_TRUE(live.view(10)->is_current);
+  files.clock.advance(LiveState::kLagMax);
+  EXPECT_FALSE(live.view(10)->is_current) << "the consumer stands still";
+  const traffic::Event late = event_at(files.clock);
+  files.clock.advance(LiveState::kLagMax + std::chrono::seconds{1});
+  live.on_events({&late, 1});
+  live.note_progress(/*drained=*/false);
+  EXPECT_FALSE(live.view(10)->is_current) << "a backlog is worked off";
+  const traffic::Event fresh = event_at(files.clock);
+  live.on_events({&fresh, 1});
+  live.note_progress(/*drained=*/false);
+  EXPECT_TRUE(live.view(10)->is_current) << "under load something is always new";
+}
+
 TEST(LiveStateTest, AKillLosesAtMostWhatCameSinceTheMonitorsLastSave) {
   Files files;
   CountingLogger logger;
