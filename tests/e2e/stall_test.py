@@ -13,7 +13,8 @@ import harness
 from harness import WeirTest, wait_for
 from syscalls_test import loop_thread
 
-STALL_MS = 100
+STALL_MS = 1000
+THRESHOLD = "200ms"
 CONFIG = """
 [server]
 workers = 1
@@ -51,8 +52,9 @@ class StallHelper(WeirTest):
             tracer.communicate(timeout=30)
 
     def status(self, *options):
-        return subprocess.run([harness.WEIR, "status", "--data", os.path.join(self.weir.dir, "data"),
-                               *options], capture_output=True, text=True, check=True).stdout
+        code, out, err = self.weir.run("status", *options)
+        self.assertIn(code, (0, 3), err)  # 3: there are alarms.
+        return out
 
     def stalls(self):
         return json.loads(self.status("--json"))["stalls"]
@@ -64,22 +66,23 @@ class StallHelper(WeirTest):
 
 @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
 class StallTest(StallHelper):
-    CONFIG = CONFIG % "50ms"
+    CONFIG = CONFIG % THRESHOLD
+    LONGEST_MS_MIN = STALL_MS / 2  # The watchdog looks now and then, and may be late itself.
 
     def test_a_stall_is_counted_shown_and_logged_once(self):
         before = self.stalls()[0]["count"]
         self.hold_up_one_request()
         wait_for(lambda: "loop-0 stalled for" in self.weir.output(), "a line in the log")
-        stalls = self.stalls()[0]
+        stalls = wait_for(lambda: (found := self.stalls()[0])["longest_ms"] >= self.LONGEST_MS_MIN and
+                          found, "its length is known")
         self.assertEqual(stalls["loop"], "loop-0")
         self.assertGreater(stalls["count"], before)
-        self.assertGreaterEqual(stalls["longest_ms"], STALL_MS * 0.9)
         self.assertRegex(self.status(), r"stalls of loop-0\s+\d+, the longest [\d.]+ ms")
         metrics = self.metrics()
         counted = re.search(r'weir_loop_stalls_total\{loop="0"\} (\d+)', metrics)
-        self.assertEqual(int(counted.group(1)), stalls["count"])
+        self.assertGreaterEqual(int(counted.group(1)), stalls["count"])
         longest = re.search(r'weir_loop_longest_stall_seconds\{loop="0"\} ([\d.e+-]+)', metrics)
-        self.assertGreaterEqual(float(longest.group(1)), STALL_MS * 0.9 / 1000)
+        self.assertGreaterEqual(float(longest.group(1)), self.LONGEST_MS_MIN / 1000)
 
 
 @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
@@ -89,9 +92,7 @@ class UnwatchedTest(StallHelper):
     def test_a_threshold_of_zero_watches_nothing_until_a_reload_sets_one(self):
         self.hold_up_one_request()
         self.assertEqual(self.stalls(), [{"loop": "loop-0", "count": 0, "longest_ms": 0.0}])
-        self.weir.write((CONFIG % "50ms").replace("{upstream}", self.upstream.url))
-        self.weir.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "version 2 is in force" in self.weir.output(), "the reload")
+        self.weir.reload((CONFIG % THRESHOLD).replace("{upstream}", self.upstream.url))
         self.hold_up_one_request()
         wait_for(lambda: self.stalls()[0]["count"] > 0, "the stall is counted")
 

@@ -38,6 +38,7 @@ class StatsClients(WeirTest):
         return json.loads(out)
 
     def test_1_each_client_is_told_with_what_it_did(self):
+        self.weir.wait_for_database()
         self.ask_from("127.0.0.2", "/a", 5)
         self.ask_from("127.0.0.2", "/b", 2)
         self.ask_from("127.0.0.3", "/a", 3)

@@ -1,8 +1,11 @@
 """Upstreams that fail in every way, and what becomes of the exchange: another attempt, 502, 503, 504,
 or a response that is cut."""
 
+import os
+import re
 import socket
 import struct
+import tempfile
 import threading
 import time
 import unittest
@@ -24,12 +27,22 @@ id = "once"
 pattern = "/once/*"
 upstreams = ["{upstream}"]
 retry_attempts = 1
-timeouts = { first_byte = "300ms", idle = "300ms" }
+[[routes]]
+id = "hasty"
+pattern = "/hasty/*"
+upstreams = ["{upstream}"]
+retry_attempts = 1
+timeouts = { first_byte = "300ms" }
+[[routes]]
+id = "idle"
+pattern = "/idle/*"
+upstreams = ["{upstream}"]
+timeouts = { idle = "300ms" }
 [[routes]]
 id = "total"
 pattern = "/total/*"
 upstreams = ["{upstream}"]
-timeouts = { total = "300ms" }
+timeouts = { total = "2s" }
 [[routes]]
 id = "all"
 pattern = "/**"
@@ -77,23 +90,23 @@ class FailingUpstreamTest(WeirTest):
         self.fails("/once/reset", 502, "upstream_closed")
 
     def test_says_nothing_in_time(self):
-        @self.upstream.on("/once/silent")
+        @self.upstream.on("/hasty/silent")
         def silent(wire, _):
             wire.fill()
         began = time.monotonic()
-        self.fails("/once/silent", 504, "upstream_timeout")
-        self.assertLess(time.monotonic() - began, 1.5)
+        self.fails("/hasty/silent", 504, "upstream_timeout")
+        self.assertLess(time.monotonic() - began, 10)
 
     def test_drips_its_head_without_end(self):
-        @self.upstream.on("/once/drip")
+        @self.upstream.on("/hasty/drip")
         def drip(wire, _):
             wire.send(b"HTTP/1.1 200 OK\r\nA: ")
             while True:
                 wire.send(b"a")
                 time.sleep(0.05)
         began = time.monotonic()
-        self.fails("/once/drip", 504, "upstream_timeout")
-        self.assertLess(time.monotonic() - began, 1.5)
+        self.fails("/hasty/drip", 504, "upstream_timeout")
+        self.assertLess(time.monotonic() - began, 10)
 
     def test_total_timeout(self):
         @self.upstream.on("/total/slow")
@@ -180,11 +193,11 @@ class FailingUpstreamTest(WeirTest):
                     client.fill()
 
     def test_idle_timeout_inside_a_body(self):
-        @self.upstream.on("/once/stall")
+        @self.upstream.on("/idle/stall")
         def stall(wire, _):
             wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
             wire.fill()
-        self.cut("/once/stall")
+        self.cut("/idle/stall")
 
     def test_a_body_longer_than_announced_ends_where_it_was_announced(self):
         @self.upstream.on("/long")
@@ -300,19 +313,29 @@ upstreams = [{ url = "{u0}", weight = 3 }, { url = "{u1}", weight = 1 }]
 
     def test_ejects_after_failures_and_takes_back(self):
         weir = self.start("""
+[listen]
+traffic = ["{traffic}"]
+admin = "unix:{dir}/admin"
 [[routes]]
 id = "e"
 pattern = "/**"
 upstreams = ["{u0}", "http://127.0.0.1:{dead}"]
 passive_health = { failures = 2, ejected_for = "300ms" }
 """.replace("{dead}", str(harness.free_port())), 1)
+
+        def failures():
+            with harness.Client(os.path.join(weir.dir, "admin")) as client:
+                text = client.ask("/metrics").body.decode()
+            found = re.search(r'^weir_upstream_failures_total{loop="0"} (\d+)$', text, re.M)
+            return int(found.group(1)) if found else None
+        began = time.monotonic()
         with weir.client() as client:
-            for _ in range(40):
+            for _ in range(60):
                 self.assertEqual(client.ask("/e").status, 200)
-            began = time.monotonic()
-            for _ in range(20):
-                self.assertEqual(client.ask("/e").status, 200)
-            self.assertLess(time.monotonic() - began, 0.3)
+            seen = harness.wait_for(failures, "the dead one was tried")
+            self.assertLessEqual(seen, 2 * (1 + (time.monotonic() - began) / 0.3))
+            harness.wait_for(lambda: client.ask("/e").status == 200 and (failures() or 0) > seen,
+                             "the dead one is tried again")
 
     def test_max_connections_makes_exchanges_wait(self):
         weir = self.start("""
@@ -381,8 +404,6 @@ timeouts = { connect = "200ms" }
             self.assertEqual(second.ask("/x").status, 200)
 
     def test_ipv6_and_unix_upstreams_and_listeners(self):
-        import os
-        import tempfile
         with tempfile.TemporaryDirectory() as folder:
             six, local = Upstream(socket.AF_INET6), Upstream(path=os.path.join(folder, "up"))
             self.addCleanup(six.close)
@@ -425,7 +446,7 @@ workers = 2
 id = "p"
 pattern = "/**"
 upstreams = ["{good.url}", "{bad.url}"]
-health = {{ path = "/healthz", interval = "100ms", timeout = "100ms", healthy_after = 2, unhealthy_after = 2 }}
+health = {{ path = "/healthz", interval = "400ms", timeout = "400ms", healthy_after = 2, unhealthy_after = 2 }}
 """)
         self.addCleanup(weir.stop)
 
@@ -435,14 +456,16 @@ health = {{ path = "/healthz", interval = "100ms", timeout = "100ms", healthy_af
                 for _ in range(4):
                     self.assertEqual(client.ask("/x").status, 200)
             return len(bad.seen("/x")) - before
-        self.assertEqual(asked(), 2)
+        harness.wait_for(lambda: asked() == 2, "both to be asked")
+        began, before = time.monotonic(), len(bad.seen("/healthz"))
         sick[0] = True
         harness.wait_for(lambda: asked() == 0, "the sick one to be taken out")
         sick[0] = False
         harness.wait_for(lambda: asked() == 2, "the healthy one to be taken back")
-        before = len(bad.seen("/healthz"))
-        time.sleep(0.5)
-        self.assertLess(len(bad.seen("/healthz")) - before, 8)  # Once per node, not per loop.
+        time.sleep(1)
+        probes = len(bad.seen("/healthz")) - before
+        # Once per node, not per loop.
+        self.assertLess(probes, (time.monotonic() - began) / 0.4 * 1.5 + 2)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+import control
 from ports import free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -86,16 +87,16 @@ class Node:
         return self.process is not None and self.process.poll() is None
 
     def wait_ready(self):
-        """True when it accepts (and is there to be asked), False when it ended before."""
+        """True when it accepts and answers commands, False when it ended before."""
         def ready():
             if not self.alive():
                 return "ended"
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return "ready"
             except OSError:
                 return None
-        return wait_for(ready, lambda: "weir accepts\n" + self.output()) == "ready"
+            return "ready" if self.status() else None
+        return wait_for(ready, lambda: "weir accepts and answers\n" + self.output()) == "ready"
 
     def start_and_wait(self):
         self.start()
@@ -137,15 +138,11 @@ class Node:
     def status(self):
         """Its status; None while it does not answer. Asked as `weir status --json` asks, without a
         process for each look: most tests look until something has happened."""
-        try:
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.settimeout(PATIENCE)
-                sock.connect(os.path.join(self.data, "control.sock"))
-                sock.sendall(b'{"command":"status"}\n')
-                answer = b"".join(iter(lambda: sock.recv(262144), b""))
-        except OSError:
-            return None
-        return json.loads(answer) if answer else None
+        return control.status(self.data)
+
+    def wait_for_loops(self):
+        """Returns when every loop has done what came to it before, or the process has ended."""
+        wait_for(lambda: control.loops_answer(self.data) or not self.alive(), "every loop answers")
 
     def alarms(self):
         status = self.status()

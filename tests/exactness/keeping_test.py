@@ -14,11 +14,14 @@ from ageing import age
 from exchanges import request
 from harness import Node, Upstream, Wire, wait_for
 
+import clock  # On the path that the harness adds.
+
 DAYS = 4
 
 
 class Keeping(unittest.TestCase):
     def setUp(self):
+        clock.keep_clear_of_the_end_of(clock.DAY_S, 120)
         self.upstream = Upstream()
         self.addCleanup(self.upstream.close)
         self.node = Node([("x", "/x/*", self.upstream.url, "")])
@@ -42,6 +45,11 @@ class Keeping(unittest.TestCase):
         result = self.node.run("jobs", "run", name)
         self.assertEqual(result.returncode, 0, result.stderr + self.node.output())
         return result.stdout.strip()
+
+    def wait_for_jobs(self):
+        """A start catches up what it missed, here the first run of every job."""
+        wait_for(lambda: (jobs := self.json("jobs", "list")) and all(job["last"] for job in jobs),
+                 "jobs are caught up")
 
     def test_top_paths_have_percentiles_and_clients_as_soon_as_they_are_asked_for(self):
         self.ask(20)
@@ -82,8 +90,7 @@ class Keeping(unittest.TestCase):
             file.write(text)
         self.node.start_and_wait()
         # The start catches up on the report, among others.
-        wait_for(lambda: "disk" in [alarm["name"] for alarm in self.node.status()["alarms"]], "the alarm")
-        (text,) = [alarm["text"] for alarm in self.node.status()["alarms"] if alarm["name"] == "disk"]
+        text = wait_for(lambda: self.node.alarms().get("disk"), "the alarm")
         self.assertIn("more than stats.disk_max", text)
         self.assertEqual(self.node.run("status").returncode, 3, "scripts see it, too")
 
@@ -120,8 +127,7 @@ class Keeping(unittest.TestCase):
         self.node.start_and_wait()
         self.ask(3)
         self.node.drain()
-        # A start catches up what it missed, here the first run of every job; then by hand.
-        wait_for(lambda: all(job["last"] for job in self.json("jobs", "list")), "jobs are caught up")
+        self.wait_for_jobs()
         self.run_job("archive")
         listed = self.json("objects", "list", "traffic-events/")
         keys = [item["key"] for item in listed if item["key"].endswith(".jsonl.gz")]
@@ -153,7 +159,7 @@ class Keeping(unittest.TestCase):
         self.node.start_and_wait()
         self.ask(3)
         self.node.drain()
-        wait_for(lambda: all(job["last"] for job in self.json("jobs", "list")), "jobs are caught up")
+        self.wait_for_jobs()
         statement = "SELECT * FROM traffic_events ORDER BY id"
         ranged = ("sql", "--from", "2020-01-01")
         counts = "SELECT event_date, count(*) AS n FROM traffic_events GROUP BY 1 ORDER BY 1"

@@ -7,6 +7,7 @@ clients received since the first. A path says its epoch, which is the pass: /x/l
 third exchange of the epoch that was killed on the seventh pass.
 """
 
+import json
 import os
 import re
 import time
@@ -83,6 +84,8 @@ class WalkTest(unittest.TestCase):
             node.start(fault)
             self.assertTrue(node.wait_ready(), f"{fault}: ended before traffic: {node.output()}")
             ended_well = Script(node.port, ledger).run()
+            if ended_well:
+                node.wait_for_loops()  # A kill that is due comes before that.
             if not node.killed(patience=0.5 if ended_well else 10):
                 self.assertTrue(ended_well, f"{fault}: connections broke without a kill")
                 self.assertGreater(ledger.epoch, 1, f"{point} was never passed")
@@ -191,8 +194,10 @@ class CollectorWalk(WalkTest):
 
     def check_totals(self, node, ledger, kills, context):
         def counted():
-            rows = node.sql("SELECT path, requests FROM path_stats_hourly "
-                            "WHERE path NOT LIKE '\\_\\_%' ESCAPE '\\'")
+            """Nothing where it fails, as it does before the database is there."""
+            result = node.run("sql", "--json", "SELECT path, requests FROM path_stats_hourly "
+                              "WHERE path NOT LIKE '\\_\\_%' ESCAPE '\\'")
+            rows = json.loads(result.stdout) if result.returncode == 0 else []
             return {row["path"]: row["requests"] for row in rows}
         # The tables are merged into the hourly rows every second or so, those of earlier lives not
         # before the last one's.
