@@ -2,46 +2,35 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdlib>
 #include <optional>
+#include <system_error>
 
 #include <fmt/format.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include "app/command_output.h"
+#include "app/control_socket.h"
 #include "app/log.h"
 #include "app/reload.h"
 #include "app/rule_versions.h"
+#include "app/rules_request.h"
 #include "codec/text.h"
 #include "config/load.h"
 #include "config/render.h"
+#include "config/validate.h"
 #include "os/clock.h"
 #include "os/files.h"
 
 namespace weir::app {
 namespace {
 
-std::map<std::string, std::string> values_of(const config::Config& config) {
-  std::map<std::string, std::string> values;
-  for (config::Setting& setting : config::settings(config))
-    values.emplace(std::move(setting.key), std::move(setting.value));
-  if (!config.ip_rules.empty())
-    values["ip_rules"] = fmt::format("{} rules", config.ip_rules.size());
-  if (!config.geo_rules.empty())
-    values["geo_rules"] = fmt::format("{} rules", config.geo_rules.size());
-  std::string& order = values["ban_rules"];
-  for (const config::BanRule& rule : config.ban_rules)
-    order += (order.empty() ? "" : ", ") + rule.id;
-  for (const config::Route& route : config.routes)
-    values["routes." + route.id] = route.pattern;
-  return values;
-}
-
 int change_rules(const cli::CommandLine& line, Json request) {
   request["author"] = user_name();
   request["comment"] = line.comment;
   if (line.expected_version) request["expected"] = *line.expected_version;
-  const Json answer = ask_running(line.data_dir, request);
+  const Json answer = ask_for_change(line.data_dir, request);
   if (!answer.is_object()) return 2;
   if (line.json) print_json(answer);
   if (answer.contains("error")) {
@@ -66,14 +55,30 @@ int change_rules(const cli::CommandLine& line, Json request) {
 }  // namespace
 
 std::string user_name() {
-  std::array<char, 4096> buffer{};
-  passwd entry{};
-  passwd* found = nullptr;
-  const uid_t user = ::getuid();
-  if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
-    return std::string{found->pw_name}.substr(0, RuleVersions::kAuthorBytesMax);
+  if (::getuid() == 0) {
+    // Who became root for this. NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread.
+    const char* const sudo_user = std::getenv("SUDO_USER");
+    if (sudo_user != nullptr && *sudo_user != '\0') {
+      return std::string{sudo_user}.substr(0, RuleVersions::kAuthorBytesMax);
+    }
   }
-  return fmt::format("user {}", user);
+  return name_of_user(::getuid());
+}
+
+Json ask_for_change(const std::string& data_dir, const Json& request) {
+  // A hundred thousand entries are checked, stored and in force well within.
+  constexpr std::chrono::seconds kChangePatience{60};
+  const auto text = ask_server(data_dir, json_text(request), kChangePatience);
+  Json answer = text.ok() ? Json::parse(text.value(), nullptr, false) : Json();
+  if (answer.is_object()) return answer;
+  if (text.ok() || text.error().code == base::ErrorCode::timed_out) {
+    complain(fmt::format(
+        "{}: the server does not answer; weir config history shows whether it has made a version",
+        data_dir));
+  } else {
+    complain_of_no_server(data_dir);
+  }
+  return {};
 }
 
 void complain_of_rules(const Json& answer) {
@@ -131,6 +136,36 @@ std::optional<StoredRules> stored_rules(const std::string& data_dir, uint64_t ve
   return StoredRules{version, std::move(loaded.config)};
 }
 
+namespace {
+
+// The rules of the store are in force where a server runs; before its first start, the file's.
+// False, and said: they cannot be read.
+bool take_stored_rules(const std::string& data_dir, config::Config& config) {
+  if (!has_stored_rules(data_dir)) {
+    complain(
+        fmt::format("{}/config: no version of the rules, these are the file's; --data names the "
+                    "directory of a server",
+                    data_dir));
+    return true;
+  }
+  const auto stored = stored_rules(data_dir, kNewestRules);
+  if (!stored) return false;
+  config::take_rules(config, stored->rules);
+  const std::vector<config::Problem> problems = config::validate(config);
+  for (const config::Problem& problem : problems)
+    complain(config::to_string(problem));
+  return problems.empty();
+}
+
+}  // namespace
+
+std::optional<config::Config> config_in_force(const cli::CommandLine& line) {
+  std::optional<config::Config> config = good_config(line.config_file);
+  if (!config || config->rules_source == config::RulesSource::file) return config;
+  if (!take_stored_rules(line.data_dir, *config)) return std::nullopt;
+  return config;
+}
+
 int run_config_check(const cli::CommandLine& line) {
   const config::LoadResult loaded = load_file(line.config_file, founding_environment());
   if (line.json) {
@@ -166,7 +201,65 @@ int run_config_rollback(const cli::CommandLine& line) {
   return change_rules(line, {{"command", "config.rollback"}, {"version", *line.rules_version}});
 }
 
+namespace {
+
+// What is compared: a file, or a version of the rules that a server keeps.
+struct Side {
+  config::Config config;
+  bool is_version = false;
+};
+
+// A number is a version's. None, and said: it is not good.
+std::optional<Side> side_of(const cli::CommandLine& line, const std::string& what) {
+  uint64_t version = 0;
+  const auto [end, error] = std::from_chars(what.data(), what.data() + what.size(), version);
+  if (error != std::errc{} || end != what.data() + what.size() || version == kNewestRules) {
+    std::optional<config::Config> config = good_config(what);
+    if (!config) return std::nullopt;
+    return Side{*std::move(config)};
+  }
+  std::optional<StoredRules> stored = stored_rules(line.data_dir, version);
+  if (!stored) return std::nullopt;
+  return Side{std::move(stored->rules), true};
+}
+
+Json difference_rows(const config::Config& before, const config::Config& after) {
+  Json rows = Json::array();
+  for (const config::Difference& each : config::differences(before, after)) {
+    rows.push_back({{"key", each.key},
+                    {"before", each.before},
+                    {"after", each.after},
+                    {"takes effect", each.restart ? "after a restart" : "at once"}});
+  }
+  return rows;
+}
+
+int print_differences(const cli::CommandLine& line, const Json& rows) {
+  if (rows.empty() && !line.json) {
+    print("nothing differs\n");
+  } else {
+    print_rows(line, rows, {"key", "before", "after", "takes effect"});
+  }
+  return rows.empty() ? 0 : 1;
+}
+
+// What a version changed in the one before it: the first one in nothing.
+int print_change(const cli::CommandLine& line) {
+  const std::optional<StoredRules> after = stored_rules(line.data_dir, *line.rules_version);
+  if (!after) return 1;
+  std::optional<StoredRules> before;
+  if (*line.rules_version > 1) {
+    before = stored_rules(line.data_dir, *line.rules_version - 1);
+    if (!before) return 1;
+  }
+  return print_differences(
+      line, difference_rows(before ? before->rules : config::Config{}, after->rules));
+}
+
+}  // namespace
+
 int run_config_history(const cli::CommandLine& line) {
+  if (line.diff) return print_change(line);
   os::RealFiles files;
   const os::RealClock clock;
   auto opened = RuleVersions::open(files, clock, line.data_dir, objects::Access::read_only);
@@ -198,7 +291,7 @@ int run_config_history(const cli::CommandLine& line) {
 }
 
 int run_config_show(const cli::CommandLine& line) {
-  const std::optional<config::Config> config = good_config(line.config_file);
+  const std::optional<config::Config> config = config_in_force(line);
   if (!config) return 1;
   if (!line.json) {
     print(config::to_toml(*config));
@@ -214,27 +307,18 @@ int run_config_show(const cli::CommandLine& line) {
 }
 
 int run_config_diff(const cli::CommandLine& line) {
-  const std::optional<config::Config> before = good_config(line.config_file);
-  const std::optional<config::Config> after = good_config(line.config_file_after);
+  std::optional<Side> before = side_of(line, line.config_file);
+  std::optional<Side> after = side_of(line, line.config_file_after);
   if (!before || !after) return 2;
-  const std::vector<std::string> changed = config::changed_keys(*before, *after);
-  const std::vector<std::string> restarts = config::restart_needed(*before, *after);
-  std::map<std::string, std::string> values_before = values_of(*before);
-  std::map<std::string, std::string> values_after = values_of(*after);
-  Json rows = Json::array();
-  for (const std::string& key : changed) {
-    const bool restart = std::find(restarts.begin(), restarts.end(), key) != restarts.end();
-    rows.push_back({{"key", key},
-                    {"before", values_before[key]},
-                    {"after", values_after[key]},
-                    {"takes effect", restart ? "after a restart" : "at once"}});
+  // A version has rules alone: of a file beside it, no more is compared.
+  if (before->is_version != after->is_version) {
+    const Side& version = before->is_version ? *before : *after;
+    Side& file = before->is_version ? *after : *before;
+    config::Config rules = version.config;
+    config::take_rules(rules, file.config);
+    file.config = std::move(rules);
   }
-  if (changed.empty() && !line.json) {
-    print("nothing differs\n");
-  } else {
-    print_rows(line, rows, {"key", "before", "after", "takes effect"});
-  }
-  return changed.empty() ? 0 : 1;
+  return print_differences(line, difference_rows(before->config, after->config));
 }
 
 }  // namespace weir::app

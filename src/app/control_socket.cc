@@ -29,6 +29,13 @@ class ControlSocket::Connection final : public loop::Task {
 
   Ticket ticket() const { return ticket_; }
 
+  std::optional<uid_t> user() const {
+    ucred peer{};
+    socklen_t bytes = sizeof peer;
+    if (::getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0) return {};
+    return peer.uid;
+  }
+
   void answer(std::string text) {
     if (state_ != State::waiting) return;
     state_ = State::sending;
@@ -154,18 +161,40 @@ ControlSocket::~ControlSocket() {
 
 void ControlSocket::on_ready(uint32_t /*ready*/) {
   auto accepted = net::accept_from(listener_.get());
-  if (!accepted.ok() || !accepted.value()) return;
-  if (connections_.size() >= kConnectionsMax) return;
+  if (!accepted.ok()) return rest();
+  if (!accepted.value()) return;
   std::optional<net::Accepted> connection = std::move(accepted).value();
+  if (connections_.size() >= kConnectionsMax) {
+    constexpr std::string_view kBusy = "{\"error\":\"too many others ask\"}\n";
+    const iovec busy{const_cast<char*>(kBusy.data()), kBusy.size()};
+    static_cast<void>(net::write_some(connection->socket.get(), &busy, 1));
+    return;
+  }
   connections_.push_back(
       std::make_unique<Connection>(*this, std::move(connection->socket), Ticket{++tickets_}));
   if (!connections_.back()->start().ok()) connections_.pop_back();
+}
+
+// Out of descriptors: the next connection would be reported again and again meanwhile.
+void ControlSocket::rest() {
+  constexpr std::chrono::milliseconds kRest{100};
+  loop_.unwatch(listener_.get());
+  loop_.set_deadline(*this, kRest);
+}
+
+void ControlSocket::on_deadline() {
+  if (!loop_.watch_listener(listener_.get(), *this, false).ok()) rest();
 }
 
 ControlSocket::Connection* ControlSocket::find(Ticket ticket) {
   const auto found = std::find_if(connections_.begin(), connections_.end(),
                                   [ticket](const auto& each) { return each->ticket() == ticket; });
   return found == connections_.end() ? nullptr : found->get();
+}
+
+std::optional<uid_t> ControlSocket::user_of(Ticket ticket) {
+  const Connection* const connection = find(ticket);
+  return connection == nullptr ? std::nullopt : connection->user();
 }
 
 void ControlSocket::answer(Ticket ticket, std::string text) {

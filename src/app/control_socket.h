@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "base/result.h"
 #include "loop/loop.h"
 #include "os/fd.h"
@@ -53,6 +55,9 @@ class ControlSocket final : public loop::Task {
                                                            const std::string& path, Answer answer);
   ~ControlSocket() override;
 
+  // Who asks, by the operating system; none where the connection is gone.
+  std::optional<uid_t> user_of(Ticket ticket);
+
   // Both have no effect when the connection is gone.
   void answer(Ticket ticket, std::string text);
   void stream(Ticket ticket, std::unique_ptr<LineStream> lines);
@@ -63,6 +68,8 @@ class ControlSocket final : public loop::Task {
   class Connection;
   ControlSocket(loop::Loop& loop, os::Fd listener, std::string path, Answer answer);
   void on_ready(uint32_t ready) override;
+  void on_deadline() override;
+  void rest();
   Connection* find(Ticket ticket);
 
   loop::Loop& loop_;

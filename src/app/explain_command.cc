@@ -262,25 +262,6 @@ void print_text(const Explanation& told, const config::Config& config) {
   row("verdict", verdict_of(told));
 }
 
-// The rules of the store are in force where a server runs; before its first start, the file's.
-// False, and said: they cannot be read.
-bool take_stored_rules(const std::string& data_dir, config::Config& config) {
-  if (!has_stored_rules(data_dir)) {
-    complain(
-        fmt::format("{}/config: no version of the rules, these are the file's; --data names the "
-                    "directory of a server",
-                    data_dir));
-    return true;
-  }
-  const auto stored = stored_rules(data_dir, kNewestRules);
-  if (!stored) return false;
-  config::take_rules(config, stored->rules);
-  const std::vector<config::Problem> problems = config::validate(config);
-  for (const config::Problem& problem : problems)
-    complain(config::to_string(problem));
-  return problems.empty();
-}
-
 }  // namespace
 
 int run_config_explain(const cli::CommandLine& line) {
@@ -289,10 +270,8 @@ int run_config_explain(const cli::CommandLine& line) {
     complain(fmt::format("--ip: {} is not an address", config::in_quotes(line.ip)));
     return 2;
   }
-  std::optional<config::Config> config = good_config(line.config_file);
+  std::optional<config::Config> config = config_in_force(line);
   if (!config) return 2;
-  const bool is_stored = config->rules_source == config::RulesSource::store;
-  if (is_stored && !take_stored_rules(line.data_dir, *config)) return 2;
   const os::RealClock clock;
   gateway::EndpointTable endpoints;
   geo::DatabaseFile places{config->geo.database};

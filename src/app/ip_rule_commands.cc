@@ -34,8 +34,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::sys_seconds;
 
-// A hundred thousand entries are checked, stored and in force well within.
-constexpr milliseconds kChangePatience{60'000};
 constexpr milliseconds kStatusPatience{5'000};
 // Each time one fails, another change has succeeded.
 constexpr int kAttemptsMax = 20;
@@ -119,18 +117,8 @@ std::optional<int> put_in_force(const cli::CommandLine& line, const RulesInForce
   const Json request{{"command", "config.apply"}, {"toml", codec::base64_encode(toml)},
                      {"file", "rules"},           {"author", user_name()},
                      {"comment", line.comment},   {"expected", changed.version}};
-  const auto text = ask_server(line.data_dir, json_text(request), kChangePatience);
-  const Json answer = text.ok() ? Json::parse(text.value(), nullptr, false) : Json();
-  if (!answer.is_object()) {
-    if (text.ok() || text.error().code == base::ErrorCode::timed_out) {
-      complain(fmt::format(
-          "{}: the server does not answer; weir config history shows whether it has made a version",
-          line.data_dir));
-    } else {
-      complain_of_no_server(line.data_dir);
-    }
-    return 2;
-  }
+  const Json answer = ask_for_change(line.data_dir, request);
+  if (!answer.is_object()) return 2;
   if (answer.value("conflict", false)) return std::nullopt;
   if (!answer.contains("error")) return say_changed(line, answer, what);
   complain_of_rules(answer);

@@ -177,11 +177,7 @@ bool Node::take_stored_rules() {
   const base::Result<uint64_t> newest = rule_versions_->newest_number();
   if (!newest.ok()) return give_up("the versions of the rules cannot be listed", newest.error());
   if (newest.value() == 0) {
-    const auto added =
-        rule_versions_->add(kFileAuthor, options_.config_file, config::rules_to_toml(*config_));
-    if (!added.ok()) return give_up("the first version cannot be stored", added.error());
-    rules_version_ = added.value();
-    return true;
+    return add_rules_of_file("the first version cannot be stored");
   }
   const base::Result<RuleVersion> version = rule_versions_->get(newest.value());
   if (!version.ok()) {
@@ -194,11 +190,40 @@ bool Node::take_stored_rules() {
   for (const config::Problem& problem : rules.problems)
     complain(config::to_string(problem));
   if (!rules.ok()) return false;
+  rules_version_ = newest.value();
+  if (config::same_rules(*config_, rules.config)) return true;
+  // A file without routes has left its rules to the store. One that has some was edited: that
+  // counts until somebody changes the rules in the store.
+  if (!config_->routes.empty()) {
+    if (version.value().author == kFileAuthor) {
+      logger_->log(base::LogLevel::info, "configuration: {} has other rules than version {}",
+                   options_.config_file, rules_version_);
+      return add_rules_of_file("the rules of the file cannot be stored");
+    }
+    say_file_is_not_in_force();
+  }
   config::Config merged = *config_;
   config::take_rules(merged, rules.config);
   config_ = std::make_shared<const config::Config>(std::move(merged));
-  rules_version_ = newest.value();
   return true;
+}
+
+bool Node::add_rules_of_file(std::string_view or_else) {
+  const auto added =
+      rule_versions_->add(kFileAuthor, options_.config_file, config::rules_to_toml(*config_));
+  if (!added.ok()) {
+    return refuse(
+        fmt::format("{}/config: {}: {}", options_.data_dir, or_else, added.error().what.view()));
+  }
+  rules_version_ = added.value();
+  return true;
+}
+
+void Node::say_file_is_not_in_force() {
+  logger_->log(base::LogLevel::warning,
+               "configuration: the rules of {} are not in force, those of version {} are:"
+               " config.source is \"store\"",
+               options_.config_file, rules_version_);
 }
 
 // The file's history. Traffic does not need it, nor waits for it: what cannot be noted is said.
@@ -216,9 +241,9 @@ void Node::note_rules_of_file() {
     return rule_versions_->add(kFileAuthor, options_.config_file, toml);
   };
   const base::Result<uint64_t> noted = note();
-  if (noted.ok()) {
-    rules_version_ = noted.value();
-  } else {
+  rules_version_ = noted.ok() ? noted.value() : 0;
+  rules_history_problem_ = noted.ok() ? std::string{} : std::string{noted.error().what.view()};
+  if (!noted.ok()) {
     logger_->log(base::LogLevel::warning, "configuration: its history cannot be written: {}",
                  noted.error().what.view());
   }
@@ -358,6 +383,9 @@ void Node::reload() {
   if (loaded.config.server.node.empty()) loaded.config.server.node = config_->server.node;
   const bool stored = config_->rules_source == config::RulesSource::store;
   if (stored && loaded.ok()) {
+    if (!loaded.config.routes.empty() && !config::same_rules(loaded.config, *config_)) {
+      say_file_is_not_in_force();
+    }
     config::take_rules(loaded.config, *config_);
     loaded.problems = config::validate(loaded.config);
     for (config::Problem& problem : loaded.problems)
@@ -477,6 +505,9 @@ std::vector<Alarm> Node::alarms() const {
     failed += fmt::format("{}{}: {}", failed.empty() ? "" : "; ", job.name, job.last->error);
   }
   raise(!failed.empty(), "job_failed", failed);
+  raise(!rules_history_problem_.empty(), "rules_history",
+        fmt::format("the rules in force are the file's, and could not be stored as a version: {}",
+                    rules_history_problem_));
   const std::string not_saved = limit_saver_->alarm();
   raise(!not_saved.empty(), "limits_not_saved", not_saved);
   return raised;

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "admin/admin_server.h"
@@ -79,6 +80,8 @@ class Node {
 
   base::Status open_rule_versions();
   bool take_stored_rules();
+  bool add_rules_of_file(std::string_view or_else);
+  void say_file_is_not_in_force();
 
   std::vector<uint32_t> publish(std::shared_ptr<const config::Config> config);
   std::vector<uint32_t> put_in_force(config::Config config);
@@ -94,7 +97,7 @@ class Node {
   std::optional<std::string> answer(std::string_view request, Ticket ticket);
   std::optional<std::string> answer_tail(std::string_view request, Ticket ticket);
   std::optional<std::string> answer_kv(std::string_view request, Ticket ticket);
-  std::string change_rules(std::string_view request);
+  std::string change_rules(std::string_view request, Ticket ticket);
   std::string answer_bans();
   std::string answer_limits(const std::string& ip, bool reset);
   std::optional<std::string> answer_counter(const std::string& operation, Ticket ticket);
@@ -123,7 +126,8 @@ class Node {
   std::shared_ptr<const config::Config> config_;
   uint64_t version_ = 0;  // Of the published configuration.
   std::unique_ptr<RuleVersions> rule_versions_;
-  uint64_t rules_version_ = 0;  // The stored one that is in force; 0: none could be stored.
+  uint64_t rules_version_ = 0;         // The stored one that is in force; 0: it is not stored.
+  std::string rules_history_problem_;  // Why not; empty: it is.
   int64_t start_ms_ = 0;
   uint32_t loop_count_ = 0;
   bool draining_ = false;

@@ -53,7 +53,9 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
   }
   if (command == "tail") return answer_tail(request, ticket);
   if (command == "kv.write") return answer_kv(request, ticket);
-  if (command == "config.apply" || command == "config.rollback") return change_rules(request);
+  if (command == "config.apply" || command == "config.rollback") {
+    return change_rules(request, ticket);
+  }
   if (command == "limits") {
     const auto reset = parsed.find("reset");
     return answer_limits(text("ip"), reset != parsed.end() && *reset == true);
@@ -87,7 +89,7 @@ std::optional<std::string> Node::answer_kv(std::string_view request, Ticket tick
 }
 
 // Checked whole, then stored, then in force: what cannot be stored does not become so.
-std::string Node::change_rules(std::string_view request) {
+std::string Node::change_rules(std::string_view request, Ticket ticket) {
   const std::optional<RulesRequest> asked = parse_rules_request(request);
   if (!asked) return kNonsenseAnswer;
   if (config_->rules_source == config::RulesSource::file) {
@@ -114,7 +116,8 @@ std::string Node::change_rules(std::string_view request) {
   config::take_rules(changed, rules.config);
   const std::vector<std::string> keys = config::changed_keys(*config_, changed);
   if (keys.empty()) return rules_answer(rules_version_, keys, {});
-  const base::Result<uint64_t> added = rule_versions_->add(asked->author, asked->comment, toml);
+  const std::string author = author_of(control_socket_->user_of(ticket), asked->author);
+  const base::Result<uint64_t> added = rule_versions_->add(author, asked->comment, toml);
   if (!added.ok()) {
     return rules_error(
         fmt::format("it cannot be stored, and is not in force: {}", added.error().what.view()));
@@ -122,7 +125,7 @@ std::string Node::change_rules(std::string_view request) {
   rules_version_ = added.value();
   const std::vector<uint32_t> stalled = put_in_force(std::move(changed));
   logger_->log(base::LogLevel::info, "configuration: rules {} by {} are in force, {} keys changed",
-               rules_version_, asked->author, keys.size());
+               rules_version_, author, keys.size());
   return rules_answer(rules_version_, keys, stalled);
 }
 

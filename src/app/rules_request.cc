@@ -1,8 +1,12 @@
 #include "app/rules_request.h"
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <utility>
 
 #include <fmt/format.h>
+#include <pwd.h>
 
 #include "app/command_output.h"
 #include "app/rule_versions.h"
@@ -28,7 +32,30 @@ bool read_number(const Json& request, const char* key, std::optional<uint64_t>& 
   return true;
 }
 
+// It would steer the terminal of whoever reads the history.
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<uint8_t>(c);
+    return byte < 0x20 || byte == 0x7f;
+  });
+}
+
 }  // namespace
+
+std::string name_of_user(uid_t user) {
+  std::array<char, 4096> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
+    return std::string{found->pw_name}.substr(0, RuleVersions::kAuthorBytesMax);
+  }
+  return fmt::format("user {}", user);
+}
+
+std::string author_of(std::optional<uid_t> user, const std::string& said) {
+  if (!user) return "unknown";
+  return *user == 0 ? said : name_of_user(*user);
+}
 
 std::optional<RulesRequest> parse_rules_request(std::string_view request) {
   constexpr size_t kFileNameBytesMax = 4096;
@@ -42,7 +69,9 @@ std::optional<RulesRequest> parse_rules_request(std::string_view request) {
                     read_text(parsed, "comment", RuleVersions::kCommentBytesMax, out.comment) &&
                     read_number(parsed, "version", out.rollback_to) &&
                     read_number(parsed, "expected", out.expected);
-  if (!good || out.author.empty()) return std::nullopt;
+  if (!good || out.author.empty() || has_control(out.author) || has_control(out.comment)) {
+    return std::nullopt;
+  }
   if (parsed.contains("toml") == out.rollback_to.has_value()) return std::nullopt;
   base::Result<std::string> decoded = codec::base64_decode(toml);
   if (!decoded.ok()) return std::nullopt;

@@ -5,13 +5,16 @@
 //   {"command":"config.rollback","version":NUMBER,"author":…,"comment":…,"expected":NUMBER}
 //   {"version":NUMBER,"changed":[KEY…],"stalled":[LOOP…]}
 //   {"error":TEXT} with "problems":[{file,line,column,key,message,allowed}…], or "conflict":true
-// `expected` may be absent: whatever version is in force.
+// `expected` may be absent: whatever version is in force. The author is believed of root alone, who
+// may act for somebody (sudo).
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "config/problem.h"
 
@@ -25,6 +28,11 @@ struct RulesRequest {
   std::string comment;
   std::optional<uint64_t> expected;
 };
+
+// The name of a user of the operating system.
+std::string name_of_user(uid_t user);
+// Whose change it is that this user asks for in that name.
+std::string author_of(std::optional<uid_t> user, const std::string& said);
 
 // Nothing: the request makes no sense.
 std::optional<RulesRequest> parse_rules_request(std::string_view request);

@@ -343,18 +343,27 @@ void add_commands(CLI::App& app, CommandLine& line) {
   CLI::App& show =
       *config.add_subcommand("show", "Every key with its value in force, as TOML that can be used");
   show.add_option("file", line.config_file, "Configuration file")->required();
+  add_data(show, line);
   add_json(show, line);
   show.footer(
-      "Variables of the environment that serve would heed are in it.\n"
+      "Variables of the environment that serve would heed are in it. With config.source = "
+      "\"store\"\n"
+      "the rules are those of the newest version in --data.\n"
       "Exit codes: 0 shown, 1 the file is not good.");
   select(show, line, Command::config_show);
 
   CLI::App& diff =
-      *config.add_subcommand("diff", "What a reload from one file to another would change");
-  diff.add_option("before", line.config_file, "The one in force")->required();
-  diff.add_option("after", line.config_file_after, "The one to come")->required();
+      *config.add_subcommand("diff", "What a change from one configuration to another would be");
+  diff.add_option("before", line.config_file, "The one in force: a file, or a version's number")
+      ->required();
+  diff.add_option("after", line.config_file_after, "The one to come: a file, or a number")
+      ->required();
+  add_data(diff, line);
   add_json(diff, line);
-  diff.footer("Exit codes: 0 nothing differs, 1 something does, 2 one of them is not good.");
+  diff.footer(
+      "Numbers are those of weir config history; of a version the rules are compared, which is "
+      "all\n"
+      "that it has. Exit codes: 0 nothing differs, 1 something does, 2 one of them is not good.");
   select(diff, line, Command::config_diff);
 
   const auto add_change = [&line](CLI::App& command) {
@@ -385,10 +394,14 @@ void add_commands(CLI::App& app, CommandLine& line) {
   select(rollback, line, Command::config_rollback);
   CLI::App& history = *config.add_subcommand(
       "history", "Who changed the rules, and when; or the rules of a version");
-  history.add_option("version", line.rules_version, "Print its rules, as TOML");
+  CLI::Option* const version =
+      history.add_option("version", line.rules_version, "Print its rules, as TOML");
+  history.add_flag("--diff", line.diff, "Print what it changed in the version before")
+      ->needs(version);
   add_limit(history, line);
   add_data(history, line);
   add_json(history, line);
+  history.footer("Exit codes: 0 printed (with --diff: nothing differs), 1 not (something does).");
   select(history, line, Command::config_history);
 
   CLI::App& explain = *config.add_subcommand(

@@ -66,6 +66,7 @@ struct CommandLine {
   std::string data_dir = "./data";           // Every command that looks at a node.
   std::string statement;                     // sql
   std::optional<uint64_t> rules_version;     // config rollback and history
+  bool diff = false;                         // config history
   std::optional<uint64_t> expected_version;  // config apply and rollback
   std::string comment;                       // config apply and rollback
   std::string method;                        // config explain

@@ -251,6 +251,14 @@ LoadResult read_rules(std::string_view toml, std::string_view file) {
   return load_with(toml, file, internal::decode_rules);
 }
 
+bool same_rules(const Config& config, const Config& rules) {
+  return config.global == rules.global && config.ip_rules == rules.ip_rules &&
+         config.ban_rules == rules.ban_rules &&
+         config.geo.default_action == rules.geo.default_action &&
+         config.geo.groups == rules.geo.groups && config.geo_rules == rules.geo_rules &&
+         config.path_rules == rules.path_rules && config.routes == rules.routes;
+}
+
 void take_rules(Config& config, const Config& rules) {
   config.global = rules.global;
   config.ip_rules = rules.ip_rules;

@@ -47,5 +47,7 @@ LoadResult read_rules(std::string_view toml, std::string_view file);
 // Puts the rules of `rules` in the place of those of `config`. What both say together may be wrong
 // where `rules` was checked with another rate_limit_default: see validate().
 void take_rules(Config& config, const Config& rules);
+// Whether take_rules() would change nothing.
+bool same_rules(const Config& config, const Config& rules);
 
 }  // namespace weir::config

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
+#include <type_traits>
 
 #include <fmt/format.h>
 
@@ -264,6 +266,24 @@ std::vector<Line> render(const Config& config, bool with_rules = true) {
   return renderer.take();
 }
 
+std::string_view list_of(Of of) {
+  switch (of) {
+    case Of::ip_rule:
+      return "ip_rules";
+    case Of::ban_rule:
+      return "ban_rules";
+    case Of::geo_rule:
+      return "geo_rules";
+    case Of::path_rule:
+      return "path_rules";
+    case Of::route:
+      return "routes";
+    case Of::section:
+      break;
+  }
+  return {};
+}
+
 // "routes.", "path_rules." or "ban_rules."; empty: a section's lines stand for themselves.
 std::string_view prefix_of(Of of) {
   switch (of) {
@@ -281,16 +301,45 @@ std::string_view prefix_of(Of of) {
   return {};
 }
 
-std::string key_of(const Line& line) {
-  if (line.of == Of::ip_rule) return fmt::format("ip_rules[{}].{}", line.section, line.name);
-  if (line.of == Of::geo_rule) return fmt::format("geo_rules[{}].{}", line.section, line.name);
-  return fmt::format("{}{}.{}", prefix_of(line.of), line.section, line.name);
-}
-
 // Whose lines come and go together; empty: none.
 std::string member_of(const Line& line) {
   const std::string_view prefix = prefix_of(line.of);
-  return prefix.empty() ? std::string{} : std::string{prefix} + line.section;
+  return prefix.empty() ? std::string{} : member_key(prefix, line.section);
+}
+
+std::string key_of(const Line& line) {
+  if (line.of == Of::ip_rule) return fmt::format("ip_rules[{}].{}", line.section, line.name);
+  if (line.of == Of::geo_rule) return fmt::format("geo_rules[{}].{}", line.section, line.name);
+  if (line.of == Of::section) return fmt::format("{}.{}", line.section, line.name);
+  return fmt::format("{}.{}", member_of(line), line.name);
+}
+
+// A table of rules begins with it, whatever its value.
+bool begins_table(const Line& line) {
+  return line.of != Of::section && line.name == (line.of == Of::ip_rule ? "match" : "id");
+}
+
+// What stands for itself where it is not written.
+std::vector<Line> without_defaults(std::vector<Line> lines) {
+  Config ordinary;
+  ordinary.ip_rules.emplace_back();
+  ordinary.ban_rules.emplace_back();
+  ordinary.geo_rules.emplace_back();
+  ordinary.path_rules.emplace_back();
+  ordinary.routes.emplace_back();
+  Renderer renderer{/*with_rules=*/true};
+  internal::describe_rules(renderer, ordinary);
+  const auto name_of = [](const Line& line) {
+    return std::tuple{line.of, line.of == Of::section ? line.section : std::string{}, line.name};
+  };
+  std::map<std::tuple<Of, std::string, std::string>, std::string> defaults;
+  for (Line& line : renderer.take())
+    defaults.emplace(name_of(line), std::move(line.value));
+  std::erase_if(lines, [&](const Line& line) {
+    const auto found = defaults.find(name_of(line));
+    return !begins_table(line) && found != defaults.end() && found->second == line.value;
+  });
+  return lines;
 }
 
 std::set<std::string> members_of(const std::vector<Line>& lines) {
@@ -354,16 +403,8 @@ std::string toml_of(const std::vector<Line>& lines, Secrets secrets) {
   std::string out;
   std::string section;
   for (const Line& line : lines) {
-    if (line.of == Of::route && line.name == "id") {
-      out += "\n[[routes]]\n";
-    } else if (line.of == Of::path_rule && line.name == "id") {
-      out += "\n[[path_rules]]\n";
-    } else if (line.of == Of::ban_rule && line.name == "id") {
-      out += "\n[[ban_rules]]\n";
-    } else if (line.of == Of::ip_rule && line.name == "match") {
-      out += "\n[[ip_rules]]\n";
-    } else if (line.of == Of::geo_rule && line.name == "id") {
-      out += "\n[[geo_rules]]\n";
+    if (begins_table(line)) {
+      out += fmt::format("\n[[{}]]\n", list_of(line.of));
     } else if (line.of == Of::section && line.section != section) {
       out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", line.section);
       section = line.section;
@@ -374,6 +415,11 @@ std::string toml_of(const std::vector<Line>& lines, Secrets secrets) {
 }
 
 }  // namespace
+
+std::string member_key(std::string_view list, std::string_view id) {
+  const bool is_plain = id.find('.') == std::string_view::npos;
+  return is_plain ? fmt::format("{}{}", list, id) : fmt::format("{}\"{}\"", list, id);
+}
 
 std::vector<Setting> settings(const Config& config) {
   std::vector<Setting> out;
@@ -391,22 +437,13 @@ std::string to_toml(const Config& config, Secrets secrets) {
 std::string rules_to_toml(const Config& config) {
   Renderer renderer{/*with_rules=*/true};
   internal::describe_rules(renderer, config);
-  return toml_of(renderer.take(), Secrets::shown);  // Rules hold none.
+  return toml_of(without_defaults(renderer.take()), Secrets::shown);  // Rules hold none.
 }
 
 std::string ip_rules_to_toml(const std::vector<IpRule>& rules) {
-  Renderer ordinary{/*with_rules=*/true};
-  ordinary.ip_rules({}, {IpRule{}});
-  std::map<std::string, std::string> defaults;
-  for (Line& line : ordinary.take())
-    defaults.emplace(std::move(line.name), std::move(line.value));
   Renderer renderer{/*with_rules=*/true};
   renderer.ip_rules({}, rules);
-  std::vector<Line> lines = renderer.take();
-  std::erase_if(lines, [&defaults](const Line& line) {
-    return line.name != "match" && defaults[line.name] == line.value;
-  });
-  return toml_of(lines, Secrets::shown);
+  return toml_of(without_defaults(renderer.take()), Secrets::shown);
 }
 
 std::vector<std::string> changed_keys(const Config& before, const Config& after) {
@@ -414,6 +451,113 @@ std::vector<std::string> changed_keys(const Config& before, const Config& after)
   for (Setting& setting : changed(before, after))
     keys.push_back(std::move(setting.key));
   return keys;
+}
+
+namespace {
+
+// The keys of one rule in a line, without defaults and without the one named `but`.
+template <typename Rule>
+std::string one_line(const Rule& rule, std::string_view but) {
+  Renderer renderer{/*with_rules=*/true};
+  if constexpr (std::is_same_v<Rule, IpRule>) {
+    renderer.ip_rules({}, {rule});
+  } else {
+    renderer.geo_rules({}, {rule});
+  }
+  std::string text;
+  for (const Line& line : without_defaults(renderer.take())) {
+    if (line.name == but) continue;
+    text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", line.name, line.value);
+  }
+  return text;
+}
+
+using Texts = std::map<std::string, std::string>;
+
+// What each address or prefix stands under.
+Texts ip_rule_texts(const Config& config) {
+  Texts texts;
+  for (const IpRule& rule : config.ip_rules) {
+    const std::string text = one_line(rule, "match");
+    for (const std::string& match : rule.match) {
+      std::string& known = texts["ip_rules." + match];
+      known += (known.empty() ? "" : "; ") + text;
+    }
+  }
+  return texts;
+}
+
+// Rules without a name are told apart by what they say.
+Texts geo_rule_texts(const Config& config) {
+  Texts texts;
+  for (const GeoRule& rule : config.geo_rules) {
+    const std::string text = one_line(rule, "id");
+    texts[rule.id.empty() ? "geo_rules: " + text : member_key("geo_rules.", rule.id)] = text;
+  }
+  return texts;
+}
+
+void add_differences(const Texts& before, const Texts& after, std::vector<Difference>& out) {
+  const auto text_in = [](const Texts& texts, const std::string& key) {
+    const auto found = texts.find(key);
+    return found == texts.end() ? std::string{} : found->second;
+  };
+  std::set<std::string> keys;
+  for (const Texts* const side : {&before, &after}) {
+    for (const auto& [key, text] : *side)
+      keys.insert(key);
+  }
+  size_t more = 0;
+  const size_t known = out.size();
+  for (const std::string& key : keys) {
+    std::string was = text_in(before, key);
+    std::string is = text_in(after, key);
+    if (was == is) continue;
+    if (out.size() - known == kDifferencesMax) {
+      ++more;
+      continue;
+    }
+    out.push_back({key.substr(0, key.find(": ")), std::move(was), std::move(is), false});
+  }
+  if (more > 0) out.push_back({fmt::format("and {} more", more), {}, {}, false});
+}
+
+// Of everything that has a key of its own, the value; of a route or rule, its pattern or trigger.
+Texts value_texts(const Config& config) {
+  Texts texts;
+  for (Setting& setting : settings(config))
+    texts.emplace(std::move(setting.key), std::move(setting.value));
+  for (const Route& route : config.routes)
+    texts[member_key("routes.", route.id)] = toml_text(route.pattern);
+  for (const PathRule& rule : config.path_rules)
+    texts[member_key("path_rules.", rule.id)] = toml_text(rule.pattern);
+  std::string& order = texts["ban_rules"];
+  for (const BanRule& rule : config.ban_rules) {
+    texts[member_key("ban_rules.", rule.id)] = toml_texts(rule.on);
+    order += (order.empty() ? "" : ", ") + rule.id;
+  }
+  return texts;
+}
+
+}  // namespace
+
+std::vector<Difference> differences(const Config& before, const Config& after) {
+  Texts was = value_texts(before);
+  Texts is = value_texts(after);
+  std::vector<Difference> out;
+  for (const Setting& setting : changed(before, after)) {
+    if (setting.key == "ip_rules") {
+      add_differences(ip_rule_texts(before), ip_rule_texts(after), out);
+    } else if (setting.key == "geo_rules") {
+      const size_t known = out.size();
+      add_differences(geo_rule_texts(before), geo_rule_texts(after), out);
+      // The order decides between rules that are equal otherwise.
+      if (out.size() == known) out.push_back({"geo_rules", "their order", "another order", false});
+    } else {
+      out.push_back({setting.key, was[setting.key], is[setting.key], setting.restart});
+    }
+  }
+  return out;
 }
 
 std::vector<std::string> restart_needed(const Config& before, const Config& after) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "config/load.h"
+#include "config/validate.h"
 
 namespace weir::config {
 namespace {
@@ -99,6 +100,92 @@ TEST(RenderTest, SettingsNameKeysAsInTheFileAndRoutesByTheirId) {
             (Setting{"ip_rules[0].expires", "\"2026-12-01T00:00:00Z\"", false}));
   EXPECT_EQ(find("geo_rules[0].response.status"),
             (Setting{"geo_rules[0].response.status", "403", false}));
+}
+
+TEST(RulesTest, AreWrittenWithoutDefaultsAndReadBack) {
+  Config config;
+  EXPECT_EQ(rules_to_toml(config), "");
+  config.routes = {route("a.b"), route("c")};
+  config.routes[1].timeouts.connect = milliseconds{1};
+  config.routes[1].enabled = false;
+  config.global.rate_limit = {{.limit = 5}};
+  config.geo.groups = {{"alps", "AT"}, {"alps", "CH"}};
+  config.ip_rules = {{.match = {"192.0.2.0/24"}, .action = IpAction::block, .enforce = false}};
+  config.geo_rules = {{.action = GeoAction::block, .countries = {"CN"}}};
+  config.ban_rules = {{.id = "b", .on = {"denied"}, .count = 9}};
+  config.path_rules = {{.id = "p", .pattern = "/c/x", .route = "c"}};
+  complete(config);
+  const std::string toml = rules_to_toml(config);
+  EXPECT_EQ(toml.find("body_max"), std::string::npos) << toml;
+  const LoadResult read = load_rules(toml, "rules", {});
+  for (const Problem& problem : read.problems)
+    ADD_FAILURE() << to_string(problem);
+  EXPECT_TRUE(same_rules(config, read.config)) << toml;
+}
+
+// What is accepted can be stored, and read at the next start.
+TEST(RulesTest, TenThousandRoutesAreNoLargerThanAFileMayBe) {
+  Config config;
+  for (int index = 0; index < 10'000; ++index)
+    config.routes.push_back(
+        route("a-route-with-a-name-of-the-usual-length-" + std::to_string(index)));
+  EXPECT_LT(rules_to_toml(config).size(), kFileBytesMax / 4);
+}
+
+TEST(ChangesTest, NamesWithDotsAreNotTakenForKeysOfOthers) {
+  Config before;
+  before.routes = {route("kv"), route("kv.cors")};
+  Config after = before;
+  after.routes[0].cors.enabled = true;
+  EXPECT_EQ(changed_keys(before, after), Keys{"routes.kv.cors.enabled"});
+  after = before;
+  after.routes[1].enabled = false;
+  EXPECT_EQ(changed_keys(before, after), Keys{"routes.\"kv.cors\".enabled"});
+}
+
+TEST(DifferencesTest, HaveARowForEachAddressAndEachGeographicRule) {
+  Config before;
+  before.ip_rules = {{.match = {"192.0.2.1", "192.0.2.2"}, .action = IpAction::block},
+                     {.match = {"192.0.2.3"}, .action = IpAction::allow}};
+  before.geo_rules = {{.action = GeoAction::block, .countries = {"CN"}},
+                      {.id = "slow", .action = GeoAction::block, .countries = {"FR"}}};
+  before.routes = {route("a")};
+  Config after = before;
+  after.ip_rules[0].match = {"192.0.2.2", "192.0.2.4"};
+  after.ip_rules[1].reason = "ours";
+  after.geo_rules[0].countries = {"KP"};
+  after.geo_rules[1].countries = {"DE"};
+  after.routes = {route("b")};
+  after.server.workers = 3;
+  EXPECT_EQ(
+      differences(before, after),
+      (std::vector<Difference>{{"ip_rules.192.0.2.1", R"(action = "block")", "", false},
+                               {"ip_rules.192.0.2.3", R"(action = "allow")",
+                                R"(action = "allow", reason = "ours")", false},
+                               {"ip_rules.192.0.2.4", "", R"(action = "block")", false},
+                               {"geo_rules.slow", R"(action = "block", countries = ["FR"])",
+                                R"(action = "block", countries = ["DE"])", false},
+                               {"geo_rules", R"(action = "block", countries = ["CN"])", "", false},
+                               {"geo_rules", "", R"(action = "block", countries = ["KP"])", false},
+                               {"server.workers", "0", "3", true},
+                               {"routes.b", "", "\"/b/*\"", false},
+                               {"routes.a", "\"/a/*\"", "", false}}));
+  std::swap(before.geo_rules[0], before.geo_rules[1]);
+  after = before;
+  std::swap(after.geo_rules[0], after.geo_rules[1]);
+  ASSERT_EQ(differences(before, after).size(), 1U);
+  EXPECT_EQ(differences(before, after)[0].key, "geo_rules");
+}
+
+TEST(DifferencesTest, OfManyAddressesTheFirstThousandAndHowManyMore) {
+  Config before;
+  Config after;
+  after.ip_rules = {{.match = {}, .action = IpAction::block}};
+  for (int index = 0; index < 3000; ++index)
+    after.ip_rules[0].match.push_back("2001:db8::" + std::to_string(index));
+  const std::vector<Difference> found = differences(before, after);
+  ASSERT_EQ(found.size(), kDifferencesMax + 1);
+  EXPECT_EQ(found.back().key, "and 2000 more");
 }
 
 TEST(ChangesTest, NothingChangedIsNoKey) {

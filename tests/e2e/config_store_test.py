@@ -5,6 +5,7 @@ import base64
 import glob
 import json
 import os
+import pwd
 import signal
 import subprocess
 import threading
@@ -166,6 +167,85 @@ class ConfigStore(WeirTest):
         self.assertGreater(len(seen), 2)
         self.check_in_force(answer, "storm59")
         self.assertEqual(self.history()[0]["version"], 63)
+
+
+class Versions(unittest.TestCase):
+    """What is in force, what a version changed, and who did."""
+
+    TEXT = NODE.replace("SOURCE", "store") + RULES.replace("VERSION", "one")
+
+    def node(self, text):
+        upstream = Upstream()
+        self.addCleanup(upstream.close)
+        weir = Weir(text.replace("{upstream}", upstream.url))
+        self.addCleanup(weir.stop)
+        return weir
+
+    def rows(self, weir, *arguments):
+        code, out, err = weir.run("config", *arguments, "--json")
+        self.assertEqual(code, 1, err)
+        return {row["key"]: (row["before"], row["after"]) for row in json.loads(out)}
+
+    def test_versions_can_be_compared_and_shown(self):
+        weir = self.node(self.TEXT)
+        self.assertEqual(weir.run("ip-rules", "add", "192.0.2.9", "--action", "block")[0], 0)
+        self.assertEqual(weir.run("ip-rules", "add", "192.0.2.8", "--action", "block")[0], 0)
+        blocked = ("", 'action = "block"')
+        self.assertEqual(self.rows(weir, "history", "2", "--diff"), {"ip_rules.192.0.2.9": blocked})
+        self.assertEqual(self.rows(weir, "diff", "1", "3"),
+                         {"ip_rules.192.0.2.9": blocked, "ip_rules.192.0.2.8": blocked})
+        self.assertEqual(self.rows(weir, "diff", weir.config, "2"), {"ip_rules.192.0.2.9": blocked})
+        self.assertEqual(self.rows(weir, "diff", "2", weir.config),
+                         {"ip_rules.192.0.2.9": blocked[::-1]})
+        self.assertIn("routes.kv", self.rows(weir, "history", "1", "--diff"))
+        self.assertEqual(weir.run("config", "diff", "1", weir.config)[0], 0)
+        self.assertEqual(weir.run("config", "diff", "1", "99")[0], 2)
+        code, out, _ = weir.run("config", "show", weir.config)
+        self.assertEqual(code, 0)
+        self.assertIn('match = ["192.0.2.9", "192.0.2.8"]', out)
+        self.assertIn("[server]", out)
+
+    def test_an_edited_file_counts_at_a_start_until_the_store_is_changed(self):
+        weir = self.node(self.TEXT.replace('"store"', '"file"'))
+        wait_for(lambda: "one" in weir.run("config", "history", "1")[1], "version 1")
+
+        def edit(before, after):
+            with open(weir.config, encoding="utf-8") as file:
+                text = file.read()
+            self.assertIn(before, text)
+            with open(weir.config, "w", encoding="utf-8") as file:
+                file.write(text.replace(before, after))
+
+        def seen():
+            with weir.client() as client:
+                return client.ask("/kv/a").get("x-a")
+        edit('"file"', '"store"')
+        edit('"one"', '"two"')
+        weir.start_again(signal.SIGTERM)
+        self.assertEqual(seen(), "two", "the switch comes with another rule")
+        self.assertEqual(weir.status()["rules_version"], 2)
+        edit('"two"', '"three"')
+        weir.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "are not in force" in weir.output(), "the warning")
+        self.assertEqual(seen(), "two")
+        self.assertEqual(weir.run("ip-rules", "add", "192.0.2.9", "--action", "block")[0], 0)
+        weir.start_again(signal.SIGTERM)
+        self.assertEqual(seen(), "two", "others have changed the rules since")
+        self.assertIn("those of version 3 are", weir.output())
+
+    def test_the_author_is_who_the_operating_system_says(self):
+        weir = self.node(self.TEXT)
+        with open(weir.config, encoding="utf-8") as file:
+            text = file.read()
+        rules = text[text.index("[[routes]]"):].replace('"one"', '"two"')
+        toml = base64.b64encode(rules.encode()).decode()
+        answer = control.ask(weir.data, command="config.apply", author="a\nb", toml=toml)
+        self.assertIn("makes no sense", answer["error"])
+        answer = control.ask(weir.data, command="config.apply", author="somebody", toml=toml)
+        self.assertEqual(answer["version"], 2)
+        (newest, _) = json.loads(weir.run("config", "history", "--json")[1])
+        me = pwd.getpwuid(os.getuid()).pw_name
+        self.assertEqual(newest["author"], "somebody" if os.getuid() == 0 else me)
 
 
 class DefaultWindow(unittest.TestCase):
