@@ -10,7 +10,7 @@ namespace weir::app {
 namespace {
 
 constexpr int kExitFiring = 3;
-// The jobs' thread may be at an archive; the message goes when that is done.
+// The evaluation before may be sending to a webhook that does not answer.
 constexpr std::chrono::minutes kTestPatience{5};
 
 Json time_or_null(const std::optional<int64_t>& unix_ms) {

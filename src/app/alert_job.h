@@ -1,10 +1,9 @@
 #pragma once
 // The job `alerts`: gathers the figures, has them judged (alerts/watch.h), and tells the webhook.
 //
-// It runs every minute on the jobs' thread, where one job runs at a time, so what it may take is
-// bounded: kReadMax for each of two queries, then alerts::Watch::kSendingMax and one
-// webhook::Sender::send(), for a webhook that does not answer. By default (alerts.webhook.timeout
-// of 5 s) an archive or a clean-up is delayed by 38 s at the most, usually by milliseconds.
+// It runs every minute on a thread of its own: a long job, an archive or a clean-up, must not keep
+// anybody from being told. What it may take is bounded: kReadMax for each of two queries, then
+// alerts::Watch::kSendingMax and one webhook::Sender::send(), for a webhook that does not answer.
 //
 // It never fails: figures that cannot be read are left out, and a webhook that fails is an alarm of
 // the node (alarm()). What it remembers lies in the key-value store under kAlertsKey.
@@ -59,17 +58,17 @@ struct AlertsView {
 };
 
 // Ownership: owns the book and the sender; borrows the rest.
-// Threading: run(): the jobs' thread; the rest: any thread.
+// Threading: run(): the alerts' thread; the rest: any thread.
 // Limits: kClientsMax clients fire at a time; alerts/book.h.
 class AlertJob final : private alerts::WatchPorts {
  public:
   static constexpr std::chrono::seconds kReadMax{5};
   static constexpr int kClientsMax = 10;
 
-  // What is known of live traffic; none: nothing yet. Called on the jobs' thread.
+  // What is known of live traffic; none: nothing yet. Called on the alerts' thread.
   using LiveFigures = std::function<std::optional<LiveState::View>()>;
 
-  // `reader` is a reading connection of the jobs' thread.
+  // `reader` is a reading connection of the alerts' thread.
   AlertJob(const config::Config& config, sqlite::Writer& writer, sqlite::Database& reader,
            const base::Clock& clock, base::Logger& logger, LiveFigures live);
 
@@ -107,7 +106,7 @@ class AlertJob final : private alerts::WatchPorts {
   base::Logger& logger_;
   const LiveFigures live_;
 
-  // Of the jobs' thread.
+  // Of the alerts' thread.
   alerts::Watch watch_;
   webhook::Sender sender_;
   config::Alerts alerts_;  // As of the run's beginning; so is the next.

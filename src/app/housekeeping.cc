@@ -55,6 +55,14 @@ Json run_json(const std::optional<jobs::JobRun>& run) {
           {"error", run->error}};
 }
 
+std::vector<std::string> jobs_but_alerts() {
+  std::vector<std::string> names;
+  for (const std::string_view name : config::kJobNames) {
+    if (name != kAlertsJob) names.emplace_back(name);
+  }
+  return names;
+}
+
 }  // namespace
 
 std::string objects_path(const std::string& data_dir) {
@@ -73,6 +81,9 @@ base::Result<std::unique_ptr<Housekeeping>> Housekeeping::open(const config::Con
   housekeeping->thread_ = WEIR_TRY(
       PacedThread::create(clock, "jobs", kNiceness,
                           [&scheduler = housekeeping->scheduler_] { return scheduler.step(); }));
+  housekeeping->alerts_thread_ = WEIR_TRY(PacedThread::create(
+      clock, "alerts", kNiceness,
+      [&scheduler = housekeeping->alerts_scheduler_] { return scheduler.step(); }));
   return housekeeping;
 }
 
@@ -90,9 +101,13 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
       store_(std::move(store)),
       reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
       history_reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
-      alerts_(config, writer, reader_, clock, logger, hooks_.live),
       history_(writer, history_reader_),
-      scheduler_(history_, clock, logger) {
+      scheduler_(history_, clock, logger, {.others = {std::string{kAlertsJob}}}),
+      alerts_reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
+      alerts_history_reader_(database_path(data_dir), {.access = sqlite::Access::query_only}),
+      alerts_(config, writer, alerts_reader_, clock, logger, hooks_.live),
+      alerts_history_(writer, alerts_history_reader_),
+      alerts_scheduler_(alerts_history_, clock, logger, {.others = jobs_but_alerts()}) {
   add("archive", "0 2 * * *", [this](jobs::JobContext& context) { return archive(context); });
   add("clean_up", "0 3 * * *", [this](jobs::JobContext& context) { return clean_up(context); });
   add("client_lists", "30 1 * * *",
@@ -111,7 +126,8 @@ Housekeeping::Housekeeping(const config::Config& config, const std::string& data
     return std::string{"the consumer is asked for it"};
   });
   add(
-      kAlertsJob, "* * * * *", [this](jobs::JobContext& context) { return alerts_.run(context); },
+      alerts_scheduler_, kAlertsJob, "* * * * *",
+      [this](jobs::JobContext& context) { return alerts_.run(context); },
       /*routine=*/true);
   apply(config);
 }
@@ -127,15 +143,15 @@ std::string_view Housekeeping::cron_of(std::string_view name, std::string_view o
   return found == crons_.end() ? otherwise : std::string_view{found->second};
 }
 
-void Housekeeping::add(std::string_view name, std::string_view schedule, jobs::Job::Work work,
-                       bool routine) {
+void Housekeeping::add(jobs::Scheduler& scheduler, std::string_view name, std::string_view schedule,
+                       jobs::Job::Work work, bool routine) {
   WEIR_ASSERT(std::find(config::kJobNames.begin(), config::kJobNames.end(), name) !=
               config::kJobNames.end());
-  scheduler_.add({.name = std::string{name},
-                  .schedule = codec::Cron::parse(cron_of(name, schedule)).value(),
-                  .enabled = std::find(disabled_.begin(), disabled_.end(), name) == disabled_.end(),
-                  .routine = routine,
-                  .work = std::move(work)});
+  scheduler.add({.name = std::string{name},
+                 .schedule = codec::Cron::parse(cron_of(name, schedule)).value(),
+                 .enabled = std::find(disabled_.begin(), disabled_.end(), name) == disabled_.end(),
+                 .routine = routine,
+                 .work = std::move(work)});
 }
 
 // Until when a snapshot of the job is kept; its schedule may be the configuration's.
@@ -172,11 +188,34 @@ void Housekeeping::apply(const config::Config& config) {
 
 void Housekeeping::start() {
   thread_->start();
+  alerts_thread_->start();
 }
 
 void Housekeeping::stop() {
   scheduler_.stop();
+  alerts_scheduler_.stop();
   if (thread_) thread_->stop();
+  if (alerts_thread_) alerts_thread_->stop();
+}
+
+jobs::SchedulerReport Housekeeping::report() const {
+  jobs::SchedulerReport report = scheduler_.report();
+  jobs::SchedulerReport of_alerts = alerts_scheduler_.report();
+  for (jobs::JobState& job : of_alerts.jobs)
+    report.jobs.push_back(std::move(job));
+  report.history_read = report.history_read && of_alerts.history_read;
+  report.runs_waiting += of_alerts.runs_waiting;
+  report.runs_lost += of_alerts.runs_lost;
+  if (report.alarm.empty()) report.alarm = std::move(of_alerts.alarm);
+  return report;
+}
+
+base::Status Housekeeping::request_run(std::string_view job) {
+  return (job == kAlertsJob ? alerts_scheduler_ : scheduler_).request_run(job);
+}
+
+base::Status Housekeeping::cancel(std::string_view job) {
+  return (job == kAlertsJob ? alerts_scheduler_ : scheduler_).cancel(job);
 }
 
 // The file may have been replaced since the last job.

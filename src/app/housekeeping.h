@@ -57,7 +57,10 @@ class Housekeeping {
   // What the dashboard shows of a configuration: its routes stand for the founding system's paths.
   void apply(const config::Config& config);
 
-  jobs::Scheduler& scheduler() { return scheduler_; }
+  // Of both schedulers, as jobs::Scheduler has them.
+  jobs::SchedulerReport report() const;
+  base::Status request_run(std::string_view job);
+  base::Status cancel(std::string_view job);
   AlertJob& alerts() { return alerts_; }
   // Why an operator should look at the database's size; empty: no reason.
   std::string disk_alarm() const;
@@ -79,8 +82,11 @@ class Housekeeping {
   std::string_view cron_of(std::string_view name, std::string_view otherwise) const;
   base::Wall kept_until(std::string_view name, std::string_view otherwise) const;
   base::Status write_kv(const std::function<base::Status(kv::Kv&)>& write);
-  void add(std::string_view name, std::string_view schedule, jobs::Job::Work work,
-           bool routine = false);
+  void add(jobs::Scheduler& scheduler, std::string_view name, std::string_view schedule,
+           jobs::Job::Work work, bool routine = false);
+  void add(std::string_view name, std::string_view schedule, jobs::Job::Work work) {
+    add(scheduler_, name, schedule, std::move(work));
+  }
   base::Status open_reader();
   base::Result<std::string> archive(jobs::JobContext& context);
   base::Result<std::string> clean_up(jobs::JobContext& context);
@@ -103,15 +109,21 @@ class Housekeeping {
   const std::unique_ptr<objects::DirectoryStore> store_;
   sqlite::Database reader_;          // Of the jobs.
   sqlite::Database history_reader_;  // Of the history.
-  AlertJob alerts_;
   jobs::SqliteHistory history_;
   jobs::Scheduler scheduler_;
+  // An archive may take an hour, and nobody wants to hear of a failure after it.
+  sqlite::Database alerts_reader_;
+  sqlite::Database alerts_history_reader_;
+  AlertJob alerts_;
+  jobs::SqliteHistory alerts_history_;
+  jobs::Scheduler alerts_scheduler_;
   mutable base::Mutex mutex_;
   std::string disk_alarm_ WEIR_GUARDED_BY(mutex_);
   std::string audit_alarm_ WEIR_GUARDED_BY(mutex_);
   std::optional<Audited> audited_ WEIR_GUARDED_BY(mutex_);
   pipeline::DashboardInputs::Configured configured_ WEIR_GUARDED_BY(mutex_);
   std::unique_ptr<PacedThread> thread_;
+  std::unique_ptr<PacedThread> alerts_thread_;
 };
 
 // The object store's directory in a data directory.

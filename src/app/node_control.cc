@@ -175,19 +175,18 @@ std::string Node::answer_alerts(bool test) {
   const uint64_t number = test ? job.request_test() : 0;
   const AlertsView view = job.view();
   if (view.test.done < view.test.asked) {
-    static_cast<void>(housekeeping_->scheduler().request_run(kAlertsJob));
+    static_cast<void>(housekeeping_->request_run(kAlertsJob));
   }
   return test ? fmt::format(R"({{"test":{}}})", number) : alerts_json(view);
 }
 
 std::string Node::answer_jobs(const std::string& command, const std::string& name) {
-  jobs::Scheduler& scheduler = housekeeping_->scheduler();
-  if (command == "jobs.list") return jobs_json(scheduler.report());
+  if (command == "jobs.list") return jobs_json(housekeeping_->report());
   base::Status status;
   if (command == "jobs.run") {
-    status = scheduler.request_run(name);
+    status = housekeeping_->request_run(name);
   } else if (command == "jobs.cancel") {
-    status = scheduler.cancel(name);
+    status = housekeeping_->cancel(name);
   } else {
     return R"({"error":"unknown command"})";
   }

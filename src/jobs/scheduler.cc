@@ -50,9 +50,9 @@ Scheduler::Scheduler(History& history, const base::Clock& clock, base::Logger& l
     : history_(history),
       clock_(clock),
       logger_(logger),
-      options_(options),
-      log_(history, clock, logger, Backoff{options.retry_first, options.retry_max}),
-      load_backoff_(options.retry_first, options.retry_max) {}
+      options_(std::move(options)),
+      log_(history, clock, logger, Backoff{options_.retry_first, options_.retry_max}),
+      load_backoff_(options_.retry_first, options_.retry_max) {}
 
 void Scheduler::add(Job job) {
   WEIR_ASSERT(!begun_ && entries_.size() < kJobsMax);
@@ -105,6 +105,8 @@ void Scheduler::read_history(base::Wall now) {
 base::Status Scheduler::load(base::Wall now) {
   std::vector<JobRun> interrupted = WEIR_TRY(history_.interrupted_runs());
   for (JobRun& run : interrupted) {
+    const auto& others = options_.others;
+    if (std::find(others.begin(), others.end(), run.job) != others.end()) continue;
     run.status = RunStatus::interrupted;
     run.error = "the process ended during the run";
     WEIR_TRY(history_.finish_run(run));

@@ -5,11 +5,11 @@
 //   missed at start ┼─► queue ─► one job ───┤
 //   by hand ────────┘   (FIFO)   at a time  └─► report(): phase, progress, last run
 //
-// One thread runs all jobs, so no two ever overlap: neither two runs of one job, nor archive and
-// clean-up, whose order matters. What becomes due at the same moment is queued by scheduled time,
-// then in the order of add(). A job whose time comes while another one runs is run late, once, for
-// the last of the times that came; whose time comes while it runs itself is not run again: that is
-// recorded as `skipped`, once for all the times that came, with the last of them.
+// One thread runs all jobs of a scheduler, so no two ever overlap: neither two runs of one job, nor
+// archive and clean-up, whose order matters. What becomes due at the same moment is queued by
+// scheduled time, then in the order of add(). A job whose time comes while another one runs is run
+// late, once, for the last of the times that came; whose time comes while it runs itself is not run
+// again: that is recorded as `skipped`, once for all the times that came, with the last of them.
 //
 // After downtime, a job whose last scheduled time has no run that ended is run once, as `catch_up`.
 // A run that was cut short by the end of the process is marked `interrupted` at the next start and
@@ -18,6 +18,9 @@
 //
 // A routine job leaves no trace of the runs by schedule that went well: each start takes it for
 // missed and runs it at once.
+//
+// Several schedulers, each on a thread of its own and with a History of its own, may share a store:
+// SchedulerOptions::others.
 //
 // Degraded: when the History fails, jobs run all the same, and what they did is written later
 // (run_log.h); catching up waits until the history can be read. Both raise report().alarm.
@@ -98,6 +101,8 @@ struct SchedulerOptions {
   std::chrono::milliseconds poll{250};  // Longest wait: clocks step, and people ask.
   std::chrono::milliseconds retry_first{1'000};
   std::chrono::milliseconds retry_max{60'000};
+  // Jobs of other schedulers over the same store, which may run when this one begins.
+  std::vector<std::string> others{};
 };
 
 // Ownership: borrows everything it is given.

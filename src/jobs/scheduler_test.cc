@@ -183,6 +183,20 @@ TEST(SchedulerTest, ARunThatAKillCutShortIsInterruptedAndCaughtUp) {
   EXPECT_EQ(rig.history.runs()[1].finished, std::nullopt);
 }
 
+TEST(SchedulerTest, ARunOfAnotherSchedulersIsLeftAlone) {
+  SettledRig rig;
+  rig.options.others = {"alerts"};
+  rig.add("archive", "0 2 * * *");
+  rig.settle_past();
+  JobRun theirs{.job = "alerts", .scheduled = at("2025-10-15T02:00:00Z")};
+  theirs.started = theirs.scheduled;
+  ASSERT_TRUE(rig.history.start_run(theirs).ok());
+  rig.scheduler.reset();
+  rig.start();
+  rig.settle();
+  EXPECT_EQ(rig.history.runs().back().status, RunStatus::running);
+}
+
 TEST(SchedulerTest, AnyJobRunsByHandAndOnlyOnceAtATime) {
   SettledRig rig;
   rig.add("archive", "0 2 * * *");
