@@ -56,7 +56,8 @@ void Exchange::start(net::ServerStream& server, net::ClientConnection& connectio
   entry_ = nullptr;
   state_ = State::asking;
   recorded_ = body_done_ = true;
-  committed_ = head_request_ = idempotent_ = body_overflowed_ = fresh_only_ = false;
+  committed_ = counts_answer_ = false;
+  head_request_ = idempotent_ = body_overflowed_ = fresh_only_ = false;
   rate_checked_ = rate_refused_ = denied_ = refused_by_ban_ = of_unknown_client_ = false;
   counted_retrying_ = counted_tunnel_ = interim_continue_ = interim_passed_ = false;
   waiting_since_ = {};
@@ -277,6 +278,7 @@ void Exchange::record(uint64_t bytes_in, uint64_t bytes_out) {
   if (!recorded_) return;
   count_for_bans();
   if (!snapshot.config.stats.record) return;
+  counts_answer_ = true;
   traffic::Event event;
   event.id = id_;
   event.arrival_us = arrived_at_.time_since_epoch().count();
@@ -326,7 +328,7 @@ void Exchange::end() {
   if (client_ != nullptr) std::exchange(client_, nullptr)->cancel();
   if (counted_retrying_) --gateway_.retrying_;
   if (counted_tunnel_) gateway_.shared_.tunnels.fetch_sub(1, std::memory_order_relaxed);
-  if (recorded_ && active_->snapshot->config.stats.record) gateway_.recorder_.answered();
+  if (counts_answer_) gateway_.recorder_.answered();
   body_.clear();
   trailers_.reset(0);
   if (store_.capacity() > kStoreBytesKept) store_.shrink();

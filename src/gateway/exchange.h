@@ -122,6 +122,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   RateLimitState rate_limit_state() const;
   void cut(traffic::Outcome outcome);
   void touch_tunnel();
+  void release_snapshot();
   void arm_deadline();
 
   // The record.
@@ -150,7 +151,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   net::ServerStream* server_ = nullptr;
   net::ClientConnection* connection_ = nullptr;
   net::ClientStream* client_ = nullptr;
-  Gateway::Active* active_ = nullptr;
+  Gateway::Active* active_ = nullptr;  // Null in a tunnel, with the two that follow.
   const config::Route* route_ = nullptr;
   const routing::Route* entry_ = nullptr;  // The route in its table.
   size_t pool_index_ = 0;                  // The gateway's.
@@ -158,6 +159,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   State state_ = State::unused;
   bool recorded_ = true;  // False for what Weir answers about itself.
   bool committed_ = false;
+  bool counts_answer_ = false;  // The recorder waits for answered().
   bool head_request_ = false;
   bool idempotent_ = false;
   bool body_done_ = true;
@@ -180,6 +182,7 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   base::Monotonic total_deadline_ = base::Monotonic::max();
   base::Monotonic step_deadline_ = base::Monotonic::max();  // Waiting for a connection, a retry.
   base::Monotonic tunnel_end_ = base::Monotonic::max();
+  std::chrono::milliseconds tunnel_idle_{0};
   base::Monotonic waiting_since_;
   net::Endpoint* waits_on_ = nullptr;
   size_t endpoint_ = 0;  // Index in the route's targets: the one asked last.

@@ -244,10 +244,21 @@ void Exchange::on_response(const http::ResponseHead& head) {
     if (route_->timeouts.tunnel_lifetime.count() > 0) {
       tunnel_end_ = gateway_.context_.loop.now() + route_->timeouts.tunnel_lifetime;
     }
+    tunnel_idle_ = route_->timeouts.tunnel_idle;
     total_deadline_ = base::Monotonic::max();
     touch_tunnel();
   }
-  server_->respond(start);
+  server_->respond(start);  // May end this exchange.
+  if (state_ == State::tunnel) release_snapshot();
+}
+
+// A tunnel may last for days. Its record is committed, so it needs nothing more of the
+// configuration that it began under.
+void Exchange::release_snapshot() {
+  route_ = nullptr;
+  entry_ = nullptr;
+  city_ = {};
+  gateway_.release(*std::exchange(active_, nullptr));
 }
 
 void Exchange::on_response_body(std::string_view piece, bool last, http::Fields trailers) {
@@ -327,7 +338,7 @@ void Exchange::stop_waiting() {
 }
 
 void Exchange::touch_tunnel() {
-  step_deadline_ = gateway_.context_.loop.now() + route_->timeouts.tunnel_idle;
+  step_deadline_ = gateway_.context_.loop.now() + tunnel_idle_;
   arm_deadline();
 }
 

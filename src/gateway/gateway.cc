@@ -68,7 +68,7 @@ Exchange& Gateway::take_exchange() {
 
 void Gateway::give_back(Exchange& exchange) {
   --in_progress_;
-  release(*exchange.active_);
+  if (exchange.active_ != nullptr) release(*exchange.active_);
   if (free_.size() < kFreeExchangesMax) return free_.push_back(&exchange);
   // It is inside its own callback: destroyed by the next request.
   const size_t index = exchange.pool_index_;

@@ -384,6 +384,20 @@ TEST_P(GatewayTunnelTest, CarriesBytesBothWaysAndIsCommittedBeforeItsHead) {
   EXPECT_EQ(rig.shared.tunnels, 0U);
 }
 
+TEST_P(GatewayTunnelTest, KeepsNothingOfTheConfigurationThatItBeganUnder) {
+  MuxStream& stream = tunnel();
+  const size_t in_use = rig.gateway.snapshots_in_use();
+  for (int version = 0; version < 10; ++version)
+    rig.publish_with("timeouts = {tunnel_idle = \"9s\"}\n");
+  EXPECT_EQ(rig.gateway.snapshots_in_use(), in_use) << "ten versions later";
+  stream.send("ping");
+  rig.until([&] { return upstream().body() == "ping"; }, "the client's bytes");
+  rig.pass(milliseconds{1100});
+  rig.until_over(stream);
+  EXPECT_EQ(stream.end(), End::complete) << "its own time of rest";
+  EXPECT_EQ(rig.shared.tunnels, 0U);
+}
+
 TEST_P(GatewayTunnelTest, EndsWhenNothingMovesForLong) {
   MuxStream& stream = tunnel();
   rig.pass(milliseconds{900});
