@@ -86,8 +86,8 @@ int Node::run() {
   housekeeping_->start();
   look_around(*config_);
   snapshot_ = endpoints_.build(config_, ++version_, addresses_, places_.database);
-  prober_->watch(*snapshot_);
   data_plane_->start(snapshot_);
+  probes_->watch(snapshot_);
   if (!start_watchdog() || !start_limit_saver()) return 1;
   watch_alarm_->set(kAlarmLook);
   start_ms_ = std::chrono::ceil<milliseconds>(clock_.monotonic() - options_.started).count();
@@ -257,6 +257,9 @@ bool Node::open_control() {
       Resolver::start(clock_, [this] { return loop_->post([this] { publish_what_changed(); }); });
   if (!resolver.ok()) return refuse("the resolver cannot be started: out of descriptors");
   resolver_ = std::move(resolver).value();
+  auto probes = ProbeThread::start(clock_);
+  if (!probes.ok()) return refuse("the prober of health cannot be started: out of descriptors");
+  probes_ = std::move(probes).value();
   auto signals = Signals::open(*loop_, [this](int signal) { on_signal(signal); });
   if (!signals.ok()) return refuse("signals cannot be received: out of descriptors");
   signals_ = std::move(signals).value();
@@ -332,7 +335,6 @@ bool Node::start_limit_saver() {
 bool Node::open_admin() {
   declare_metrics();
   admin_context_ = std::make_unique<net::LoopContext>(*loop_);
-  prober_ = std::make_unique<gateway::HealthProber>(*admin_context_);
   admin_ = std::make_unique<admin::AdminServer>(
       *admin_context_, admin::AdminServer::Pages{.health_path = config_->health_path,
                                                  .metrics = [this] { return metrics_.render(); }});
@@ -356,9 +358,11 @@ bool Node::open_admin() {
 
 std::vector<uint32_t> Node::publish(std::shared_ptr<const config::Config> config) {
   config_ = std::move(config);
+  retired_.push_back(std::move(snapshot_));
   snapshot_ = endpoints_.build(config_, ++version_, addresses_, places_.database);
-  prober_->watch(*snapshot_);
   const auto stalled = data_plane_->publish(snapshot_, kPublishPatience);
+  probes_->watch(snapshot_);
+  free_retired();
   admin_->set_health_path(config_->health_path);
   watchdog_->set_threshold(config_->server.stall_threshold);
   for (const uint32_t index : stalled) {
@@ -366,6 +370,11 @@ std::vector<uint32_t> Node::publish(std::shared_ptr<const config::Config> config
                  "configuration {}: loop-{} is stalled and will take it up later", version_, index);
   }
   return stalled;
+}
+
+// Whoever holds one of these alone holds the last of it: others only let go.
+void Node::free_retired() {
+  std::erase_if(retired_, [](const auto& snapshot) { return snapshot.use_count() == 1; });
 }
 
 // All that follows from another configuration. Returns the loops that are stalled.
@@ -459,6 +468,7 @@ void Node::watch_alarms() {
                                     [&](const Alarm& other) { return other.name == alarm.name; });
     if (!raised) logger_->log(base::LogLevel::info, "alarm {}: over", alarm.name);
   }
+  free_retired();
   known_alarms_ = std::move(now);
   housekeeping_->alerts().note_alarms(known_alarms_);
   watch_alarm_->set(kAlarmLook);
@@ -497,7 +507,7 @@ std::vector<Alarm> Node::alarms() const {
   raise(!disk.empty(), "disk", disk);
   const std::string untold = housekeeping_->alerts().alarm();
   raise(!untold.empty(), alerts::kWebhookAlarm.data(), untold);
-  const jobs::SchedulerReport jobs = housekeeping_->scheduler().report();
+  const jobs::SchedulerReport jobs = housekeeping_->report();
   raise(!jobs.alarm.empty(), "jobs_history", jobs.alarm);
   std::string failed;
   for (const jobs::JobState& job : jobs.jobs) {

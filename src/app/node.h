@@ -21,6 +21,7 @@
 #include "app/housekeeping.h"
 #include "app/limit_saver.h"
 #include "app/places_watch.h"
+#include "app/probe_thread.h"
 #include "app/recording.h"
 #include "app/resolver.h"
 #include "app/rule_versions.h"
@@ -30,7 +31,6 @@
 #include "base/logger.h"
 #include "config/load.h"
 #include "gateway/endpoint_table.h"
-#include "gateway/health_prober.h"
 #include "metrics/registry.h"
 #include "net/server.h"
 #include "os/clock.h"
@@ -87,6 +87,7 @@ class Node {
   std::vector<uint32_t> put_in_force(config::Config config);
   void look_around(const config::Config& config);
   void publish_what_changed();
+  void free_retired();
   void note_rules_of_file();
   void take_places(PlacesState state);
   void reload();
@@ -137,6 +138,8 @@ class Node {
   std::unique_ptr<os::DirectoryLock> lock_;
   gateway::EndpointTable endpoints_;
   std::shared_ptr<const gateway::Snapshot> snapshot_;  // In force.
+  // Not in force any more, and in use: freed here, because a loop would stall for it.
+  std::vector<std::shared_ptr<const gateway::Snapshot>> retired_;
   gateway::Addresses addresses_;
   PlacesState places_;
   std::unique_ptr<Recording> recording_;
@@ -148,7 +151,6 @@ class Node {
   std::unique_ptr<loop::Loop> loop_;  // The control loop, of the thread that called run().
   metrics::Registry metrics_;
   std::unique_ptr<net::LoopContext> admin_context_;
-  std::unique_ptr<gateway::HealthProber> prober_;  // On admin_context_.
   net::ServerGroup admin_group_;
   std::unique_ptr<admin::AdminServer> admin_;
   std::unique_ptr<net::Server> admin_server_;
@@ -158,6 +160,7 @@ class Node {
   std::unique_ptr<loop::Alarm> watch_alarm_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<PlacesWatch> places_watch_;
+  std::unique_ptr<ProbeThread> probes_;
 };
 
 }  // namespace weir::app

@@ -48,9 +48,11 @@ Resolver::Resolver(base::Clock& clock, std::unique_ptr<loop::Loop> loop,
       loop_(std::move(loop)),
       on_change_(std::move(on_change)),
       look_up_(std::move(look_up)),
-      again_(*loop_, [this] { look_all_up(); }) {}
+      again_(*loop_, [this] { go_on(); }) {}
 
+// Waits for the look-up that is under way, not for all of them.
 Resolver::~Resolver() {
+  stopping_.store(true, std::memory_order_relaxed);
   loop_->stop();
   thread_.join();
 }
@@ -60,15 +62,8 @@ void Resolver::watch(std::vector<std::string> names, std::chrono::milliseconds r
   // A full mailbox only means that many changes wait already; the next one brings its own names.
   [[maybe_unused]] const bool sent =
       loop_->post([this, names = std::move(names), refresh, on_looked = std::move(on_looked)] {
-        std::vector<std::string> in_vain;
-        for (const std::string& name : names) {
-          const auto found = known_.find(name);
-          if (found != known_.end() && found->second.empty()) in_vain.push_back(name);
-        }
         take(names, refresh);
         on_looked();
-        for (const std::string& name : in_vain)
-          look(name);
       });
 }
 
@@ -80,24 +75,28 @@ gateway::Addresses Resolver::addresses() const {
 void Resolver::take(std::vector<std::string> names, std::chrono::milliseconds refresh) {
   names_ = std::move(names);
   refresh_ = refresh;
-  std::erase_if(known_, [this](const auto& known) {
-    return !std::binary_search(names_.begin(), names_.end(), known.first);
-  });
+  bool all_resolve = true;
   for (const std::string& name : names_) {
-    if (!known_.contains(name)) look(name);
+    const auto found = known_.find(name);
+    if (found == known_.end()) look(name);
+    all_resolve = all_resolve && (found == known_.end() || !found->second.empty());
   }
   tell();
-  if (names_.empty()) {
-    next_round_.reset();
-    return again_.cancel();
-  }
+  set_next_round(all_resolve ? refresh_ : std::min(refresh_, kRetry));
+}
+
+// At the latest; an earlier one stays.
+void Resolver::set_next_round(std::chrono::milliseconds delay) {
   const base::Monotonic now = clock_.monotonic();
-  next_round_ = std::min(next_round_.value_or(base::Monotonic::max()), now + refresh_);
-  again_.set(std::chrono::ceil<std::chrono::milliseconds>(*next_round_ - now));
+  next_round_ = std::min(next_round_.value_or(base::Monotonic::max()), now + delay);
+  const bool is_in_round = round_at_ > 0;
+  again_.set(is_in_round ? std::chrono::milliseconds{0}
+                         : std::chrono::ceil<std::chrono::milliseconds>(*next_round_ - now));
 }
 
 // A route that waits for its addresses does not wait until slower names are looked up, too.
 void Resolver::look(const std::string& name) {
+  if (stopping_.load(std::memory_order_relaxed)) return;
   std::vector<config::IpAddress> addresses = look_up_(name);
   std::vector<config::IpAddress>& known = known_[name];
   const bool is_awaited = known.empty() && !addresses.empty();
@@ -105,12 +104,21 @@ void Resolver::look(const std::string& name) {
   if (is_awaited) tell();
 }
 
-void Resolver::look_all_up() {
-  for (const std::string& name : names_)
-    look(name);
+// One name in a turn: a change that brings a new one comes in between.
+void Resolver::go_on() {
+  if (round_at_ == 0) {
+    std::erase_if(known_, [this](const auto& known) {
+      return !std::binary_search(names_.begin(), names_.end(), known.first);
+    });
+  }
+  if (round_at_ < names_.size()) {
+    look(names_[round_at_++]);
+    return again_.set(std::chrono::milliseconds{0});
+  }
+  round_at_ = 0;
   tell();
-  next_round_ = clock_.monotonic() + refresh_;
-  again_.set(refresh_);
+  next_round_.reset();
+  if (!names_.empty()) set_next_round(refresh_);
 }
 
 void Resolver::tell() {

@@ -2,6 +2,7 @@
 // Name look-ups, off every loop: libc's resolver blocks, so it has a thread of its own. Names are
 // looked up again every `refresh`; the last good answer of a name is kept while look-ups fail.
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -29,6 +30,7 @@ std::vector<config::IpAddress> look_up(const std::string& name);
 class Resolver {
  public:
   static constexpr size_t kAddressesMax = 64;
+  static constexpr std::chrono::milliseconds kRetry{1000};
 
   // `on_change`: addresses() has changed. False: nobody could be told; it is called again with the
   // next look-up. Errors: unavailable (out of descriptors).
@@ -40,8 +42,9 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
 
   // Looks these up from now on, which are in order, each once: at once those that are new, and then
-  // `on_looked` is called once; then those that did not resolve before; all again when a `refresh`
-  // has passed since the last round, however often this is called.
+  // `on_looked` is called once. All are looked up again when a `refresh` has passed since the last
+  // round, however often this is called, or in kRetry, if one of them did not resolve. Of names
+  // that are not among them any more, the answers are kept until then.
   void watch(std::vector<std::string> names, std::chrono::milliseconds refresh,
              std::function<void()> on_looked);
 
@@ -52,8 +55,9 @@ class Resolver {
   Resolver(base::Clock& clock, std::unique_ptr<loop::Loop> loop, std::function<bool()> on_change,
            LookUp look_up);
   void take(std::vector<std::string> names, std::chrono::milliseconds refresh);
+  void set_next_round(std::chrono::milliseconds delay);
   void look(const std::string& name);
-  void look_all_up();
+  void go_on();
   void tell();
 
   base::Clock& clock_;
@@ -63,9 +67,11 @@ class Resolver {
   std::vector<std::string> names_;
   std::chrono::milliseconds refresh_{30'000};
   std::optional<base::Monotonic> next_round_;
+  size_t round_at_ = 0;       // The next of names_ in the round that is under way.
   gateway::Addresses known_;  // An empty answer: the name was looked up in vain.
   bool is_told_ = true;
   loop::Alarm again_;
+  std::atomic<bool> stopping_{false};  // Relaxed: looked at between look-ups, which block.
 
   mutable base::Mutex mutex_;
   gateway::Addresses shown_ WEIR_GUARDED_BY(mutex_);  // A copy of known_, for other threads.

@@ -1,6 +1,5 @@
 #include "gateway/health_prober.h"
 
-#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -29,11 +28,9 @@ class HealthProber::Probe final : public net::Http1ClientOwner, public net::Clie
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;
 
-  bool is(const net::Endpoint& endpoint, const std::string& host,
-          const config::HealthCheck& check) const {
-    return &endpoint_ == &endpoint && host_ == host && check_ == check;
+  bool is(const std::string& host, const config::HealthCheck& check) const {
+    return host_ == host && check_ == check;
   }
-  net::Endpoint& endpoint() { return endpoint_; }
 
  private:
   void begin() {
@@ -114,33 +111,23 @@ HealthProber::HealthProber(net::LoopContext& context) : context_(context) {}
 HealthProber::~HealthProber() = default;
 
 void HealthProber::watch(const Snapshot& snapshot) {
-  std::vector<std::unique_ptr<Probe>> before = std::exchange(probes_, {});
+  Probes before = std::exchange(probes_, {});
   for (size_t i = 0; i < snapshot.config.routes.size(); ++i) {
     const config::HealthCheck& check = snapshot.config.routes[i].health;
     const RouteTargets& targets = snapshot.targets[i];
     if (check.path.empty()) continue;
     for (size_t j = 0; j < targets.endpoints.size(); ++j) {
       net::Endpoint& endpoint = *targets.endpoints[j];
-      const bool twice = std::any_of(probes_.begin(), probes_.end(), [&](const auto& probe) {
-        return &probe->endpoint() == &endpoint;
-      });
-      if (twice) continue;
-      const auto kept = std::find_if(before.begin(), before.end(), [&](const auto& probe) {
-        return probe != nullptr && probe->is(endpoint, targets.hosts[j], check);
-      });
-      if (kept != before.end()) {
-        probes_.push_back(std::move(*kept));
-      } else {
-        probes_.push_back(std::make_unique<Probe>(context_, endpoint, targets.hosts[j], check));
-      }
+      std::unique_ptr<Probe>& probe = probes_[&endpoint];
+      if (probe != nullptr) continue;  // Twice in a route.
+      const auto kept = before.find(&endpoint);
+      const bool goes_on = kept != before.end() && kept->second->is(targets.hosts[j], check);
+      probe = goes_on ? std::move(kept->second)
+                      : std::make_unique<Probe>(context_, endpoint, targets.hosts[j], check);
     }
   }
-  for (const auto& gone : before) {
-    if (gone == nullptr) continue;
-    const bool probed = std::any_of(probes_.begin(), probes_.end(), [&](const auto& probe) {
-      return &probe->endpoint() == &gone->endpoint();
-    });
-    if (!probed) gone->endpoint().set_probed_down(false);
+  for (const auto& [endpoint, gone] : before) {
+    if (!probes_.contains(endpoint)) endpoint->set_probed_down(false);
   }
 }
 

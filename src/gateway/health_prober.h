@@ -11,7 +11,7 @@
 // a full upstream is not a sick one.
 
 #include <memory>
-#include <vector>
+#include <unordered_map>
 
 #include "gateway/snapshot.h"
 #include "net/loop_context.h"
@@ -20,7 +20,7 @@ namespace weir::gateway {
 
 // Ownership: owns its probes; borrows context and endpoints, which the endpoint table keeps for the
 //   life of the process.
-// Threading: home loop only (the control loop); what it finds is set through atomics.
+// Threading: home loop only; what it finds is set through atomics.
 // Limits: one connection per endpoint at a time.
 class HealthProber {
  public:
@@ -38,8 +38,10 @@ class HealthProber {
  private:
   class Probe;
 
+  using Probes = std::unordered_map<net::Endpoint*, std::unique_ptr<Probe>>;
+
   net::LoopContext& context_;
-  std::vector<std::unique_ptr<Probe>> probes_;
+  Probes probes_;
 };
 
 }  // namespace weir::gateway
