@@ -43,11 +43,13 @@ std::string header_of(uint64_t seed) {
 
 }  // namespace
 
-LimitFile::LimitFile(os::Files& files, const base::Clock& clock, const std::string& directory)
+LimitFile::LimitFile(os::Files& files, const base::Clock& clock, const std::string& directory,
+                     uint64_t slack_bytes)
     : files_(files),
       clock_(clock),
       directory_(directory),
       path_(fmt::format("{}/{}", directory, kName)),
+      slack_bytes_(slack_bytes),
       boot_(boot_bytes(files)) {}
 
 uint64_t LimitFile::seed() {
@@ -138,45 +140,63 @@ base::Status LimitFile::save(limit::Limiter& limiter) {
 }
 
 base::Status LimitFile::try_save(limit::Limiter& limiter) {
-  const uint64_t slack = std::max(kSlackBytes, written_anew_);
+  const uint64_t slack = std::max(slack_bytes_, written_anew_);
   if (file_ == nullptr || written_ > written_anew_ + slack) return write_anew(limiter);
-  const uint64_t bytes = WEIR_TRY(write_entries(limiter, *file_, written_, /*all=*/false));
-  if (bytes == 0) return {};
-  written_ += bytes;
+  const uint64_t before = written_;
+  WEIR_TRY(append_changes(limiter, nullptr));
+  if (written_ == before) return {};
   saves_.fetch_add(1, std::memory_order_relaxed);
   file_bytes_.store(written_, std::memory_order_relaxed);
   return {};
 }
 
+// It may take seconds. Until the new file has its name, a kill leaves the old one: so what changes
+// goes to the end of that one, too, before all and then again and again.
 base::Status LimitFile::write_anew(limit::Limiter& limiter) {
-  file_.reset();
   const std::string temporary = path_ + ".new";
   const base::Status removed = files_.remove(temporary);
   if (!removed.ok() && removed.error().code != base::ErrorCode::not_found) return removed.error();
-  std::unique_ptr<os::File> file = WEIR_TRY(files_.open(temporary, os::OpenMode::create_new));
-  WEIR_TRY(file->write_at(0, header_of(seed_)));
-  const uint64_t bytes = WEIR_TRY(write_entries(limiter, *file, kHeaderBytes, /*all=*/true));
-  WEIR_TRY(file->sync_data());
-  WEIR_TRY(files_.rename(temporary, path_));
-  WEIR_TRY(files_.sync_directory(directory_));
-  file_ = std::move(file);
-  written_ = written_anew_ = kHeaderBytes + bytes;
-  saves_.fetch_add(1, std::memory_order_relaxed);
-  file_bytes_.store(written_, std::memory_order_relaxed);
-  return {};
-}
-
-base::Result<uint64_t> LimitFile::write_entries(limit::Limiter& limiter, os::File& file,
-                                                uint64_t offset, bool all) {
-  const uint64_t begin = offset;
+  WEIR_TRY(append_changes(limiter, nullptr));
+  Tail anew{WEIR_TRY(files_.open(temporary, os::OpenMode::create_new)), kHeaderBytes};
+  WEIR_TRY(anew.file->write_at(0, header_of(seed_)));
+  base::Monotonic appended = clock_.monotonic();
+  uint64_t synced = 0;
   std::string entries;
   limit::Limiter::SavePlace place;
   for (bool more = true; more;) {
     entries.clear();
-    more = limiter.save(place, all, clock_.monotonic(), kFrameAimBytes, entries);
-    if (!entries.empty()) WEIR_TRY(write_frame(file, offset, entries));
+    more = limiter.save(place, /*all=*/true, clock_.monotonic(), kFrameAimBytes, entries);
+    if (!entries.empty()) WEIR_TRY(write_frame(*anew.file, anew.end, entries));
+    if (anew.end - synced >= kSyncBytes) {
+      WEIR_TRY(anew.file->sync_data());
+      synced = anew.end;
+    }
+    if (more && clock_.monotonic() - appended < kChangesInterval) continue;
+    WEIR_TRY(append_changes(limiter, &anew));
+    appended = clock_.monotonic();
   }
-  return offset - begin;
+  WEIR_TRY(anew.file->sync_data());
+  WEIR_TRY(files_.rename(temporary, path_));
+  WEIR_TRY(files_.sync_directory(directory_));
+  file_ = std::move(anew.file);
+  written_ = written_anew_ = anew.end;
+  saves_.fetch_add(1, std::memory_order_relaxed);
+  file_bytes_.store(written_, std::memory_order_relaxed);
+  return {};
+}
+
+// To the file, where there is one, and to the one that is to take its place.
+base::Status LimitFile::append_changes(limit::Limiter& limiter, Tail* anew) {
+  std::string entries;
+  limit::Limiter::SavePlace place;
+  for (bool more = true; more;) {
+    entries.clear();
+    more = limiter.save(place, /*all=*/false, clock_.monotonic(), kFrameAimBytes, entries);
+    if (entries.empty()) continue;
+    if (file_ != nullptr) WEIR_TRY(write_frame(*file_, written_, entries));
+    if (anew != nullptr) WEIR_TRY(write_frame(*anew->file, anew->end, entries));
+  }
+  return {};
 }
 
 base::Status LimitFile::write_frame(os::File& file, uint64_t& offset, std::string_view entries) {

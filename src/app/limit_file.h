@@ -32,8 +32,13 @@ class LimitFile {
   static constexpr uint64_t kSlackBytes = 16ULL * 1024 * 1024;
   // Two million entries of one request.
   static constexpr uint64_t kPutOffBytesMax = 64ULL * 1024 * 1024;
+  // While the file is written anew: how often changes are appended, and how much is synced at once.
+  static constexpr std::chrono::milliseconds kChangesInterval{500};
+  static constexpr uint64_t kSyncBytes = 4ULL * 1024 * 1024;
 
-  LimitFile(os::Files& files, const base::Clock& clock, const std::string& directory);
+  // The file is written anew when it is `slack_bytes`, or what it was written anew with, longer.
+  LimitFile(os::Files& files, const base::Clock& clock, const std::string& directory,
+            uint64_t slack_bytes = kSlackBytes);
 
   // Reads the beginning of the file. Returns the seed that its keys were made with, for the limiter
   // that load() is given; where there is no file that can be read, a new one. Blocks.
@@ -64,9 +69,12 @@ class LimitFile {
   base::Status open_for_reading();
   base::Status try_save(limit::Limiter& limiter);
   base::Status write_anew(limit::Limiter& limiter);
-  // Returns the bytes written from `offset` on.
-  base::Result<uint64_t> write_entries(limit::Limiter& limiter, os::File& file, uint64_t offset,
-                                       bool all);
+  // A file, and where its next frame goes.
+  struct Tail {
+    std::unique_ptr<os::File> file;
+    uint64_t end;
+  };
+  base::Status append_changes(limit::Limiter& limiter, Tail* anew);
   base::Status write_frame(os::File& file, uint64_t& offset, std::string_view entries);
   std::chrono::microseconds shift_of(std::string_view frame_head) const;
 
@@ -74,6 +82,7 @@ class LimitFile {
   const base::Clock& clock_;
   const std::string directory_;
   const std::string path_;
+  const uint64_t slack_bytes_;
   const std::string boot_;  // 16 bytes of this start of the machine; zeros: nobody says.
   uint64_t seed_ = 0;
   std::string problem_;              // With the beginning of the file.

@@ -188,6 +188,38 @@ TEST_F(LimitFileTest, WhatFollowsADamagedByteIsLostAndSaid) {
   EXPECT_EQ(remaining_after_restart("a"), 1U);
 }
 
+// The old file stays in its place until the new one is whole, and a kill may come at any operation.
+TEST_F(LimitFileTest, AKillWhileTheFileIsWrittenAnewForgetsNothingOfBefore) {
+  constexpr uint64_t kSlackBytes = 1000;
+  bool whole = false;
+  for (uint64_t nth = 0; !whole; ++nth) {
+    os::testing::FakeFiles world{nth};
+    ASSERT_TRUE(world.create_directory("/data").ok());
+    LimitFile file{world, clock, "/data", kSlackBytes};
+    Limiter limiter{kClientsMax, file.seed()};
+    ASSERT_TRUE(file.save(limiter).ok());  // Written anew, with next to nothing in it.
+    const uint64_t begin = file.counts().file_bytes;
+    for (int who = 0; file.counts().file_bytes <= begin + kSlackBytes; ++who) {
+      ask(limiter, std::to_string(who));
+      ASSERT_TRUE(file.save(limiter).ok());
+    }
+    ask(limiter, "a");
+    ask(limiter, "a");
+    // What is looked for, and the changes: two writes. Then the new file begins.
+    constexpr uint64_t kOperationsOfChanges = 3;
+    world.fail_from(world.operations() + kOperationsOfChanges + nth);
+    whole = file.save(limiter).ok();
+    world.heal();
+    LimitFile next{world, clock, "/data"};
+    Limiter other{kClientsMax, next.seed()};
+    EXPECT_EQ(next.load(other).problem, "") << nth;
+    EXPECT_EQ(remaining(other, "a"), 1U) << nth;
+    EXPECT_EQ(remaining(other, "0"), 2U) << nth;
+    ASSERT_LT(nth, 100U);
+    EXPECT_TRUE(!whole || file.counts().file_bytes < begin + kSlackBytes) << "it was written anew";
+  }
+}
+
 // Every operation of a life fails once; the save after it holds everything.
 TEST_F(LimitFileTest, AFailedSaveIsMadeUpForByTheNext) {
   for (uint64_t nth = 0;; ++nth) {

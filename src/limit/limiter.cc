@@ -327,7 +327,7 @@ bool Limiter::save(SavePlace& place, bool all, base::Monotonic now, size_t bytes
       const auto keep = [&](const base::TableKey& key, bool is_shared, WindowLog& log) {
         const LogView view{log, stripe.extra.pool};
         if (all ? view.expired(us_of(now)) : log.changed == 0) return;
-        log.changed = 0;
+        if (!all) log.changed = 0;
         view.save(key, is_shared, out);
       };
       if (place.bucket >= stripe.buckets()) {
@@ -335,7 +335,7 @@ bool Limiter::save(SavePlace& place, bool all, base::Monotonic now, size_t bytes
           keep({.group = shared.group, .member = 0}, /*is_shared=*/true, shared.log);
         break;
       }
-      stripe.clear_mark(place.bucket);
+      if (!all) stripe.clear_mark(place.bucket);
       stripe.each(place.bucket, [&](const base::TableKey& key, WindowLog& log) {
         keep(key, /*is_shared=*/false, log);
       });

@@ -121,8 +121,9 @@ class Limiter {
     size_t bucket = 0;
   };
   // Appends entries that changed since they were last appended (`all`: every one in which something
-  // counts at `now`) until `out` has `bytes_max` or a few more, or the pass is over: then returns
-  // false, and the place is that of a new one. Takes locks for a few microseconds each.
+  // counts at `now`, and what changed still has, afterwards) until `out` has `bytes_max` or a few
+  // more, or the pass is over: then returns false, and the place is that of a new one. Takes locks
+  // for a few microseconds each.
   bool save(SavePlace& place, bool all, base::Monotonic now, size_t bytes_max, std::string& out);
   // Puts back what save() appended; keys are those of a limiter with the same seed. Times are moved
   // by `shift`, none beyond `now`. What finds no place is left out, and so is an entry that save()
