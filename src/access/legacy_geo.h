@@ -24,7 +24,7 @@ struct LegacyGeo {
   };
 
   bool enabled = false;
-  Mode mode = Mode::whitelist;
+  Mode mode = Mode::blacklist;
   Countries countries;
   std::vector<RouteOverride> routes;
   std::vector<std::pair<std::string, Countries>> paths;  // Exact paths.

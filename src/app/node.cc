@@ -498,6 +498,9 @@ std::vector<Alarm> Node::alarms() const {
   raise(lacks_countries(*config_), "geo_no_countries",
         "geographic rules need countries, and neither geo.database nor geo.country_header says"
         " any");
+  raise(lacks_cities(*config_, places_.database.get()), "geo_no_cities",
+        "geographic rules name cities, and nothing in use knows any: geo.database has countries"
+        " alone");
   const std::string unbalanced = housekeeping_->audit_alarm();
   raise(!unbalanced.empty(), "audit", unbalanced);
   const bool ring_failed = std::any_of(journal.rings.begin(), journal.rings.end(),

@@ -34,6 +34,15 @@ bool lacks_countries(const config::Config& config) {
       });
 }
 
+bool lacks_cities(const config::Config& config, const geo::Database* database) {
+  // A file that is missing or damaged has an alarm of its own.
+  if (database == nullptr && !config.geo.database.empty()) return false;
+  if (lacks_countries(config) || (database != nullptr && database->has_cities())) return false;
+  return std::any_of(
+      config.geo_rules.begin(), config.geo_rules.end(),
+      [](const config::GeoRule& rule) { return rule.enabled && !rule.cities.empty(); });
+}
+
 PlacesState PlacesWatch::first_look(const base::Clock& clock, geo::DatabaseFile& file) {
   return look_at(clock, file, {});
 }

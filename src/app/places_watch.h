@@ -27,6 +27,9 @@ struct PlacesState {
 
 // Whether there are rules that can only match where a country is known, and none ever is.
 bool lacks_countries(const config::Config& config);
+// The same of cities, where countries are known: only a database knows cities, and not each of
+// them.
+bool lacks_cities(const config::Config& config, const geo::Database* database);
 
 // Ownership: owns its thread.
 // Threading: any thread; the functions given to it run on the thread of the watch.

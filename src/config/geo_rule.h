@@ -31,13 +31,16 @@ inline constexpr size_t kGeoGroupsMax = 1'000;
 inline constexpr size_t kGeoGroupNameBytesMax = 64;
 inline constexpr size_t kGeoCityBytesMax = 64;  // Also what an event holds of a city.
 inline constexpr size_t kGeoMessageBytesMax = 500;
+inline constexpr size_t kGeoBodyBytesMax = 8192;
 inline constexpr size_t kGeoReasonBytesMax = 200;
 inline constexpr size_t kGeoHeadersMax = 8;  // Of one rule's response.
 
 // What a rule that blocks answers.
 struct GeoResponse {
   uint16_t status = 403;  // 200 to 599.
-  std::string message = "Access denied from your region";
+  std::string message = "Access denied from your region";  // In Weir's own JSON.
+  std::string body;  // In place of that JSON, as it is; empty: none.
+  std::string content_type = "text/plain; charset=utf-8";  // Of `body`.
   std::vector<std::pair<std::string, std::string>> headers;
   bool operator==(const GeoResponse&) const = default;
 };

@@ -205,6 +205,14 @@ class GeoCheck {
       add(key + ".response", beside(rule), R"(only beside action = "block")");
     }
     check_text(key + ".response.message", response.message, kGeoMessageBytesMax);
+    if (response.body.size() > kGeoBodyBytesMax) {
+      add(key + ".response.body", fmt::format("has {} bytes", response.body.size()),
+          fmt::format("at most {}", kGeoBodyBytesMax));
+    }
+    if (response.content_type.empty() || !is_header_value(response.content_type)) {
+      add(key + ".response.content_type",
+          in_quotes(response.content_type) + " is not a header value", kHeaderValueAllowed);
+    }
     if (response.headers.size() > kGeoHeadersMax) {
       return add(key + ".response.headers", fmt::format("has {} entries", response.headers.size()),
                  fmt::format("at most {}", kGeoHeadersMax));

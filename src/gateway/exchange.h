@@ -69,6 +69,8 @@ class Exchange final : public net::ServerStreamHandler, public net::ClientStream
   bool answer_built_in();
   bool answer_preflight(const http::RequestHead& head);
   bool limit_rate(const http::RequestHead& head);
+  bool charge_enforced(const RequestRules& rules, const http::RequestHead& head);
+  void charge_dry_runs(const RequestRules& rules, const http::RequestHead& head);
   void copy_request(const http::RequestHead& head);
   void copy_fields(const http::RequestHead& head);
   const config::HeaderRules& request_rules() const;

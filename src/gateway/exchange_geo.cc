@@ -93,21 +93,27 @@ void Exchange::refuse_region(const access::GeoDecider& decider) {
   geo_action_ = traffic::GeoAction::blocked;
   denied_ = true;
   const config::GeoRule& rule = blocking_rule(*active_->snapshot, decider);
-  std::string& body = gateway_.text_scratch_;
-  body.clear();
-  append_region_body(body,
-                     {.message = rule.response.message,
-                      .country = country_.code(),
-                      .reason = rule.reason,
-                      .unix_ms = base::unix_ms(arrived_at_)},
-                     request_id_);
+  std::string& text = gateway_.text_scratch_;
+  text.clear();
+  const bool is_own = !rule.response.body.empty();
+  if (!is_own) {
+    append_region_body(text,
+                       {.message = rule.response.message,
+                        .country = country_.code(),
+                        .reason = rule.reason,
+                        .unix_ms = base::unix_ms(arrived_at_)},
+                       request_id_);
+  }
+  const std::string_view type =
+      is_own ? std::string_view{rule.response.content_type} : std::string_view{"application/json"};
   std::array<http::Field, 1 + config::kGeoHeadersMax> fields;
   size_t count = 0;
-  fields[count++] = {http::text(http::FieldName::content_type), "application/json",
+  fields[count++] = {http::text(http::FieldName::content_type), type,
                      http::FieldName::content_type};
   for (const auto& [name, value] : rule.response.headers)
     fields[count++] = {name, value, http::FieldName::other};
-  respond_fields(rule.response.status, {fields.data(), count}, body);
+  respond_fields(rule.response.status, {fields.data(), count},
+                 is_own ? std::string_view{rule.response.body} : std::string_view{text});
 }
 
 // Who is admitted is told nothing.

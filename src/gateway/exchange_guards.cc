@@ -124,31 +124,48 @@ bool Exchange::admit_throttled(const access::Match& match) {
   return false;
 }
 
-// One request finds room in all limits of its route, or charges none of them. A limit that is not
-// enforced is charged by itself: what it would refuse must not depend on the others, nor they on
-// it.
+// One request finds room in all limits of its route, or charges none of them. Limits that are not
+// enforced come after those that are, as if they stood last, each by itself: what one of them would
+// refuse must not depend on the others, nor they on it.
 bool Exchange::limit_rate(const http::RequestHead& head) {
   const RequestRules& rules =
       rules_for(active_->snapshot->targets[entry_->index], head.method, path_);
   if (rules.rate_limits.empty()) return true;
+  if (!charge_enforced(rules, head)) return false;
+  charge_dry_runs(rules, head);
+  return true;
+}
+
+// One request is counted once, however many would have refused it.
+void Exchange::charge_dry_runs(const RequestRules& rules, const http::RequestHead& head) {
+  bool would_be_refused = false;
+  for (const RequestLimit& limit : rules.rate_limits) {
+    if (limit.rule.enforce) continue;
+    const std::optional<base::TableKey> key = rate_key(limit, head);
+    if (!key) continue;
+    const limit::Charge charge{*key, limit.limit};
+    limit::Room room;
+    const limit::Verdict verdict =
+        gateway_.shared_.limiter.admit({&charge, 1}, arrived_, {&room, 1});
+    would_be_refused = would_be_refused || verdict.answer == limit::Answer::refused;
+  }
+  if (!would_be_refused) return;
+  ++gateway_.counts_.rate_limit_dry_runs;
+  flags_ |= traffic::EventFlag::kWouldBeDenied;
+}
+
+bool Exchange::charge_enforced(const RequestRules& rules, const http::RequestHead& head) {
   limit::Limiter& limiter = gateway_.shared_.limiter;
   std::array<limit::Charge, config::kRateLimitsMax> charges;
   std::array<limit::Room, config::kRateLimitsMax> rooms;
   std::array<const RateLimitItem*, config::kRateLimitsMax> policies;
   size_t count = 0;
   for (const RequestLimit& limit : rules.rate_limits) {
+    if (!limit.rule.enforce) continue;
     const std::optional<base::TableKey> key = rate_key(limit, head);
     if (!key) continue;
     charges[count] = {*key, limit.limit};
-    if (limit.rule.enforce) {
-      policies[count++] = &limit.policy;
-      continue;
-    }
-    const limit::Verdict verdict =
-        limiter.admit({&charges[count], 1}, arrived_, {&rooms[count], 1});
-    if (verdict.answer != limit::Answer::refused) continue;
-    ++gateway_.counts_.rate_limit_dry_runs;
-    flags_ |= traffic::EventFlag::kWouldBeDenied;
+    policies[count++] = &limit.policy;
   }
   if (count == 0) return true;
   limit::Verdict verdict;

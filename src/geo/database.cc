@@ -239,6 +239,10 @@ Place Database::find(const config::IpAddress& ip) const {
   return place;
 }
 
+bool Database::has_cities() const {
+  return reader_->has_cities;
+}
+
 int64_t Database::built_s() const {
   return static_cast<int64_t>(reader_->mmdb.metadata.build_epoch);
 }

@@ -61,6 +61,7 @@ class Database final : public Places {
   const FileIdentity& identity() const { return identity_; }
   const std::string& type() const { return type_; }  // As it says: "GeoLite2-City".
   int64_t built_s() const;                           // Unix time.
+  bool has_cities() const;                           // Any.
 
  private:
   struct Reader;

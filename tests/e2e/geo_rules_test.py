@@ -48,6 +48,11 @@ groups = ["alps"]
 response = {status = 451, message = "Not in the mountains.", headers = {X-Law = "yes"}}
 
 [[geo_rules]]
+action = "block"
+countries = ["KP"]
+response = {status = 451, body = "<p>\u00dc</p>\\n", content_type = "text/html"}
+
+[[geo_rules]]
 id = "slow"
 action = "throttle"
 countries = ["FR"]
@@ -78,6 +83,7 @@ PLACES = {
     "127.0.0.5/32": mmdb.maxmind("DE", "S\u00e3o  berlin"),
     "127.0.0.6/32": mmdb.maxmind("DE", "Bonn"),
     "127.0.0.7/32": mmdb.maxmind("GB"),
+    "127.0.0.10/32": mmdb.maxmind("KP"),
 }
 
 
@@ -143,6 +149,11 @@ class GeoRules(GeoTest):
         self.assertEqual(response.status, 451)
         self.assertEqual(response.json["error"], "Not in the mountains.")
         self.assertEqual(response.get("x-law"), "yes")
+
+    def test_a_body_of_the_rules_own_is_sent_as_it_is(self):
+        response = self.ask_from("127.0.0.10", "/all/page")
+        self.assertEqual((response.status, response.get("content-type"), response.body),
+                         (451, "text/html", b"<p>\xc3\x9c</p>\n"))
 
     def test_the_rule_of_a_path_decides_before_that_for_everything(self):
         self.assertEqual(self.ask_from("127.0.0.2", "/all/open/a").status, 200)
@@ -286,6 +297,13 @@ class GeoReloads(GeoTest):
             expires = int(time.time()) + 3
             put_in_force(starts, expires)
             ask_until(client, 200, expires)
+
+    def test_rules_that_name_cities_say_so_where_none_is_known(self):
+        self.assertNotIn("geo_no_cities", self.alarms())
+        self.replace({"127.0.0.2/32": mmdb.maxmind("CN")})
+        wait_for(lambda: "geo_no_cities" in self.alarms(), "the alarm")
+        self.replace(PLACES)
+        wait_for(lambda: "geo_no_cities" not in self.alarms(), "its end")
 
     def test_without_any_source_of_countries_rules_that_need_them_say_so(self):
         self.reload(RULES.replace('"alps"', '"gdpr"'))

@@ -288,6 +288,8 @@ void describe_geo_rule(V& v, R& r) {
   v.table("response", [&] {
     v.integer("status", r.response.status, Range{200, 599});
     v.text("message", r.response.message);
+    v.text("body", r.response.body);
+    v.text("content_type", r.response.content_type);
     v.pairs("headers", r.response.headers);
   });
   v.text("reason", r.reason);
