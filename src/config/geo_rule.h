@@ -37,7 +37,7 @@ inline constexpr size_t kGeoHeadersMax = 8;  // Of one rule's response.
 
 // What a rule that blocks answers.
 struct GeoResponse {
-  uint16_t status = 403;  // 200 to 599.
+  uint16_t status = 403;                                   // 200 to 599.
   std::string message = "Access denied from your region";  // In Weir's own JSON.
   std::string body;  // In place of that JSON, as it is; empty: none.
   std::string content_type = "text/plain; charset=utf-8";  // Of `body`.

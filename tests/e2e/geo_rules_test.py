@@ -213,7 +213,7 @@ class GeoRules(GeoTest):
         self.assertEqual((code, err), (1, ""))
         self.assertEqual((told["answer"], told["status"], told["country"], told["city"]),
                          ("geo_blocked", 403, "DE", "S\u00e3o  berlin"))
-        self.assertEqual(told["geo_rule"], {"action": "block", "rule": 5, "id": ""})
+        self.assertEqual(told["geo_rule"], {"action": "block", "rule": 6, "id": ""})
         _, out, _ = explain("127.0.0.4", "/all/x")
         self.assertIn("throttle by geo_rules[3] slow\n", out)
         code, out, _ = explain("127.0.0.7", "/all/x", "--json")
@@ -224,7 +224,7 @@ class GeoRules(GeoTest):
     def test_status_names_the_database(self):
         geo = self.status()["geo"]
         self.assertEqual((geo["rules"], geo["loaded"], geo["type"], geo["problem"]),
-                         (6, True, "Test-Places", ""))
+                         (7, True, "Test-Places", ""))
         code, out, _ = self.weir.run("status")
         self.assertEqual(code, 0)
         self.assertIn("Test-Places of 2025-10-09T08:53:20.000Z", out)
