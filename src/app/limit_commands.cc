@@ -5,6 +5,8 @@
 #include "app/command_output.h"
 #include "app/log.h"
 #include "codec/iso_time.h"
+#include "config/ip.h"
+#include "config/problem.h"
 
 namespace weir::app {
 namespace {
@@ -15,11 +17,24 @@ double seconds_of(std::chrono::microseconds us) {
 
 // Null, and said: there is no answer.
 Json ask_about(const cli::CommandLine& line, bool reset) {
-  Json answer =
-      ask_running(line.data_dir, {{"command", "limits"}, {"ip", line.ip}, {"reset", reset}});
+  const std::string& route = line.limited_route;
+  const std::string& value = line.limited_value;
+  if (int{!line.limited_ip.empty()} + int{!value.empty()} + int{!route.empty()} != 1) {
+    complain("whose limits? An address, --value VALUE or --route ID, one of them");
+    return {};
+  }
+  if (!line.limited_ip.empty() && !config::parse_ip(line.limited_ip)) {
+    complain(fmt::format("{} is not an address", config::in_quotes(line.limited_ip)));
+    return {};
+  }
+  Json answer = ask_running(line.data_dir, {{"command", "limits"},
+                                            {"ip", line.limited_ip},
+                                            {"value", value},
+                                            {"route", route},
+                                            {"reset", reset}});
   if (!answer.is_object()) return {};
   if (!answer.contains("error")) return answer;
-  complain(fmt::format("{} is not an address", line.ip));
+  complain(answer["error"].get<std::string>());
   return {};
 }
 
@@ -40,7 +55,8 @@ int run_limits_reset(const cli::CommandLine& line) {
   if (line.json) {
     print_json(answer);
   } else {
-    print(fmt::format("{}: {} limits were reset\n", line.ip, answer["reset"].get<uint64_t>()));
+    print(fmt::format("{}{}{}: {} limits were reset\n", line.limited_ip, line.limited_value,
+                      line.limited_route, answer["reset"].get<uint64_t>()));
   }
   return 0;
 }
@@ -52,6 +68,27 @@ int run_limits_bans(const cli::CommandLine& line) {
   if (answer["complete"].get<bool>()) return 0;
   complain("a loop did not answer in time: its bans are missing");
   return 1;
+}
+
+std::optional<gateway::LimitSubject> parse_limit_subject(const std::string& ip,
+                                                         const std::string& value,
+                                                         const std::string& route) {
+  if (int{!ip.empty()} + int{!value.empty()} + int{!route.empty()} != 1) return std::nullopt;
+  if (!value.empty()) return gateway::LimitedValue{value};
+  if (!route.empty()) return gateway::LimitedRoute{route};
+  const std::optional<config::IpAddress> client = config::parse_ip(ip);
+  if (!client) return std::nullopt;
+  return gateway::LimitedClient{*client};
+}
+
+std::string name_of(const gateway::LimitSubject& subject) {
+  if (const auto* const client = std::get_if<gateway::LimitedClient>(&subject)) {
+    return config::to_string(client->ip);
+  }
+  if (const auto* const route = std::get_if<gateway::LimitedRoute>(&subject)) {
+    return "route " + config::in_quotes(route->id);
+  }
+  return "a header's value";
 }
 
 std::string bans_json(const std::vector<gateway::StartedBan>& bans, bool complete) {

@@ -31,6 +31,7 @@
 #include "base/logger.h"
 #include "config/load.h"
 #include "gateway/endpoint_table.h"
+#include "gateway/limit_use.h"
 #include "metrics/registry.h"
 #include "net/server.h"
 #include "os/clock.h"
@@ -100,7 +101,7 @@ class Node {
   std::optional<std::string> answer_kv(std::string_view request, Ticket ticket);
   std::string change_rules(std::string_view request, Ticket ticket);
   std::string answer_bans();
-  std::string answer_limits(const std::string& ip, bool reset);
+  std::string answer_limits(const gateway::LimitSubject& subject, bool reset);
   std::optional<std::string> answer_counter(const std::string& operation, Ticket ticket);
   void answer_later(Ticket ticket, std::string text);
   std::string answer_alerts(bool test);

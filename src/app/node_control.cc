@@ -58,7 +58,10 @@ std::optional<std::string> Node::answer(std::string_view request, Ticket ticket)
   }
   if (command == "limits") {
     const auto reset = parsed.find("reset");
-    return answer_limits(text("ip"), reset != parsed.end() && *reset == true);
+    const std::optional<gateway::LimitSubject> subject =
+        parse_limit_subject(text("ip"), text("value"), text("route"));
+    if (!subject) return kNonsenseAnswer;
+    return answer_limits(*subject, reset != parsed.end() && *reset == true);
   }
   if (command == "bans") return answer_bans();
   if (command == "counter") return answer_counter(text("operation"), ticket);
@@ -129,17 +132,15 @@ std::string Node::change_rules(std::string_view request, Ticket ticket) {
   return rules_answer(rules_version_, keys, stalled);
 }
 
-std::string Node::answer_limits(const std::string& ip, bool reset) {
-  const std::optional<config::IpAddress> client = config::parse_ip(ip);
-  if (!client) return kNonsenseAnswer;
+std::string Node::answer_limits(const gateway::LimitSubject& subject, bool reset) {
   limit::Limiter& limiter = data_plane_->limiter();
   if (reset) {
-    const size_t count = gateway::reset_limits_of(*snapshot_, limiter, *client, clock_.wall());
-    logger_->log(base::LogLevel::info, "rate limits of {} were reset", config::to_string(*client));
+    const size_t count = gateway::reset_limits_of(*snapshot_, limiter, subject, clock_.wall());
+    logger_->log(base::LogLevel::info, "rate limits of {} were reset", name_of(subject));
     return fmt::format(R"({{"reset":{}}})", count);
   }
   return limits_json(
-      gateway::limits_of(*snapshot_, limiter, *client, clock_.monotonic(), clock_.wall()));
+      gateway::limits_of(*snapshot_, limiter, subject, clock_.monotonic(), clock_.wall()));
 }
 
 // Those that ended, were lifted or are of a rule that is gone are left out.

@@ -92,24 +92,28 @@ void add_alerts_commands(CLI::App& app, CommandLine& line) {
 }
 
 void add_limits_commands(CLI::App& app, CommandLine& line) {
-  CLI::App& limits = *app.add_subcommand("limits", "Rate limits, throttles and bans of clients");
+  CLI::App& limits = *app.add_subcommand("limits", "Rate limits, throttles and bans");
   limits.require_subcommand(1);
-  CLI::App& status = *limits.add_subcommand("status", "What it has left of each limit");
-  status.add_option("ip", line.ip, "The client's address")->required();
-  add_data(status, line);
-  add_json(status, line);
-  status.footer("Limits of header values are not shown: nobody knows which ones a client sends.");
+  const auto add_subject = [&line](CLI::App& command) {
+    command.add_option("ip", line.limited_ip, "A client's address");
+    command.add_option("--value", line.limited_value,
+                       "Or a header's value, such as an API key, of limits per = \"header\"");
+    command.add_option("--route", line.limited_route, "Or a route's id, of limits per = \"route\"");
+    add_data(command, line);
+    add_json(command, line);
+  };
+  CLI::App& status = *limits.add_subcommand("status", "What is left of each limit");
+  add_subject(status);
   select(status, line, Command::limits_status);
   CLI::App& bans = *limits.add_subcommand("bans", "Who is banned now, and until when");
   add_data(bans, line);
   add_json(bans, line);
   bans.footer("Of each loop's newest 1024 bans since the start. `weir limits reset IP` lifts one.");
   select(bans, line, Command::limits_bans);
-  CLI::App& reset = *limits.add_subcommand("reset", "Forget what it was charged, lift its bans");
-  reset.add_option("ip", line.ip, "The client's address")->required();
-  add_data(reset, line);
-  add_json(reset, line);
-  reset.footer("Limits of all clients together stay as they are.");
+  CLI::App& reset =
+      *limits.add_subcommand("reset", "Forget what was charged, lift a client's bans");
+  add_subject(reset);
+  reset.footer("Of a client: limits of all clients together stay as they are (--route).");
   select(reset, line, Command::limits_reset);
 }
 

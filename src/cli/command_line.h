@@ -72,26 +72,29 @@ struct CommandLine {
   std::string method;                        // config explain
   std::string target;                        // config explain: a path or a URL.
   std::string ip = "127.0.0.1";              // config explain
-  std::vector<std::string> headers;          // config explain: "Name: value".
-  std::string key;                  // kv, objects; lists: a prefix; objects compact: a date.
-  std::string value;                // kv put: "-" is standard input.
-  std::string ttl;                  // kv put; empty: for good.
-  std::string job;                  // jobs run; jobs history: empty for all.
-  std::vector<int64_t> letter_ids;  // queues replay and purge.
-  bool all = false;                 // queues replay and purge: all letters.
-  std::string path;                 // stats path; smoke: empty: the built-in route.
-  std::string url;                  // smoke; empty: the server's first listener.
-  std::string grep;                 // tail; empty: every line.
-  uint32_t count = 100;             // smoke
-  uint32_t hours = 24;              // stats top and path
-  uint32_t limit = 20;              // stats top, jobs history, the lists.
-  std::string from_date;            // sql, stats rebuild; empty: from the first day.
-  std::string to_date;              // sql, stats rebuild; empty: to the last day.
-  bool from_archive = false;        // stats rebuild; always.
-  bool check = false;               // stats rebuild: compare only.
-  std::string operation = "value";  // counter: value, increment, decrement, reset.
-  IpRuleOptions ip_rule;            // ip-rules
-  ClientOptions client;             // stats clients and client
+  std::string limited_ip;                    // limits: one of these three
+  std::string limited_value;
+  std::string limited_route;
+  std::vector<std::string> headers;  // config explain: "Name: value".
+  std::string key;                   // kv, objects; lists: a prefix; objects compact: a date.
+  std::string value;                 // kv put: "-" is standard input.
+  std::string ttl;                   // kv put; empty: for good.
+  std::string job;                   // jobs run; jobs history: empty for all.
+  std::vector<int64_t> letter_ids;   // queues replay and purge.
+  bool all = false;                  // queues replay and purge: all letters.
+  std::string path;                  // stats path; smoke: empty: the built-in route.
+  std::string url;                   // smoke; empty: the server's first listener.
+  std::string grep;                  // tail; empty: every line.
+  uint32_t count = 100;              // smoke
+  uint32_t hours = 24;               // stats top and path
+  uint32_t limit = 20;               // stats top, jobs history, the lists.
+  std::string from_date;             // sql, stats rebuild; empty: from the first day.
+  std::string to_date;               // sql, stats rebuild; empty: to the last day.
+  bool from_archive = false;         // stats rebuild; always.
+  bool check = false;                // stats rebuild: compare only.
+  std::string operation = "value";   // counter: value, increment, decrement, reset.
+  IpRuleOptions ip_rule;             // ip-rules
+  ClientOptions client;              // stats clients and client
   bool json = false;
   std::optional<int> exit_code;  // Set: nothing to run, `message` says it all.
   std::string message;           // Help, version, or what is wrong with the arguments.

@@ -283,14 +283,14 @@ TEST_P(GatewayBansTest, OperatorsSeeWhoIsBannedAndCanLiftIt) {
   EXPECT_EQ(bans[0].until - bans[0].at, std::chrono::seconds{20});
   limit::Limiter& limiter = rig.shared.limiter;
   const config::IpAddress client = *config::parse_ip("192.0.2.7");
-  const auto uses =
-      limits_of(*rig.snapshot, limiter, client, rig.clock.monotonic(), rig.clock.wall());
+  const auto uses = limits_of(*rig.snapshot, limiter, LimitedClient{client}, rig.clock.monotonic(),
+                              rig.clock.wall());
   ASSERT_EQ(uses.size(), 2U);
   EXPECT_EQ(uses[0].id, "ban_rule/scan/answers");
   EXPECT_EQ(uses[0].room.remaining, 0U);
   EXPECT_EQ(uses[1].id, "ban_rule/scan/ban");
   EXPECT_EQ(uses[1].room.retry_after, std::chrono::seconds{20});
-  EXPECT_EQ(reset_limits_of(*rig.snapshot, limiter, client, rig.clock.wall()), 2U);
+  EXPECT_EQ(reset_limits_of(*rig.snapshot, limiter, LimitedClient{client}, rig.clock.wall()), 2U);
   proxied();
 }
 

@@ -1,6 +1,7 @@
 #include "gateway/limit_use.h"
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -17,14 +18,21 @@ class EachLimit {
   // Of a limit: its use without its room, and its entry.
   using Visit = std::function<void(LimitUse use, const base::TableKey& key)>;
 
-  EachLimit(const limit::Limiter& limiter, const config::IpAddress& client, Visit visit)
-      : limiter_(limiter), client_(client), visit_(std::move(visit)) {}
+  EachLimit(const limit::Limiter& limiter, const LimitSubject& subject, Visit visit)
+      : limiter_(limiter), subject_(subject), visit_(std::move(visit)) {
+    if (const auto* const client = std::get_if<LimitedClient>(&subject)) client_ = client->ip;
+  }
 
   void run(const Snapshot& snapshot, base::Wall wall) {
-    visit_ip_rule(snapshot, wall);
-    visit_geo_rules(snapshot.config);
-    visit_bans(snapshot);
-    for (const RouteTargets& targets : snapshot.targets) {
+    if (std::holds_alternative<LimitedClient>(subject_)) {
+      visit_ip_rule(snapshot, wall);
+      visit_geo_rules(snapshot.config);
+      visit_bans(snapshot);
+    }
+    const auto* const route = std::get_if<LimitedRoute>(&subject_);
+    for (size_t index = 0; index < snapshot.config.routes.size(); ++index) {
+      if (route != nullptr && snapshot.config.routes[index].id != route->id) continue;
+      const RouteTargets& targets = snapshot.targets[index];
       visit_rules(targets.rules);
       for (const RequestRules& rules : targets.path_rule_rules)
         visit_rules(rules);
@@ -72,17 +80,35 @@ class EachLimit {
 
   void visit_rules(const RequestRules& rules) {
     for (const RequestLimit& limit : rules.rate_limits) {
-      const config::RateLimit& rule = limit.rule;
-      if (rule.per == config::LimitPer::header || !seen_.insert(limit.id).second) continue;
-      const bool own = rule.per == config::LimitPer::client;
-      visit_({.id = limit.id, .own = own, .enforced = rule.enforce, .limit = limit.limit},
-             own ? limiter_.address_key(limit.limiter_rule, client_.bytes, rule.ipv6_prefix_bits)
-                 : limiter_.value_key(limit.limiter_rule, {}));
+      const std::optional<base::TableKey> key = key_of(limit);
+      if (!key || !seen_.insert(limit.id).second) continue;
+      const bool shared = std::holds_alternative<LimitedClient>(subject_) &&
+                          limit.rule.per == config::LimitPer::route;
+      visit_({.id = limit.id, .own = !shared, .enforced = limit.rule.enforce, .limit = limit.limit},
+             *key);
     }
   }
 
+  // None: the limit is not about such a subject.
+  std::optional<base::TableKey> key_of(const RequestLimit& limit) const {
+    switch (limit.rule.per) {
+      case config::LimitPer::client:
+        if (!std::holds_alternative<LimitedClient>(subject_)) return std::nullopt;
+        return limiter_.address_key(limit.limiter_rule, client_.bytes, limit.rule.ipv6_prefix_bits);
+      case config::LimitPer::route:
+        if (std::holds_alternative<LimitedValue>(subject_)) return std::nullopt;
+        return limiter_.value_key(limit.limiter_rule, {});
+      case config::LimitPer::header:
+        break;
+    }
+    const auto* const value = std::get_if<LimitedValue>(&subject_);
+    if (value == nullptr) return std::nullopt;
+    return limiter_.value_key(limit.limiter_rule, value->value);
+  }
+
   const limit::Limiter& limiter_;
-  const config::IpAddress client_;
+  const LimitSubject& subject_;
+  config::IpAddress client_{};  // Of a client.
   const Visit visit_;
   std::set<std::string_view> seen_;  // A path rule is for several routes.
 };
@@ -90,10 +116,9 @@ class EachLimit {
 }  // namespace
 
 std::vector<LimitUse> limits_of(const Snapshot& snapshot, limit::Limiter& limiter,
-                                const config::IpAddress& client, base::Monotonic now,
-                                base::Wall wall) {
+                                const LimitSubject& subject, base::Monotonic now, base::Wall wall) {
   std::vector<LimitUse> uses;
-  EachLimit{limiter, client,
+  EachLimit{limiter, subject,
             [&](LimitUse use, const base::TableKey& key) {
               use.room = limiter.look({key, use.limit}, now);
               uses.push_back(std::move(use));
@@ -112,9 +137,9 @@ bool is_in_force(const Snapshot& snapshot, limit::Limiter& limiter, const Starte
 }
 
 size_t reset_limits_of(const Snapshot& snapshot, limit::Limiter& limiter,
-                       const config::IpAddress& client, base::Wall wall) {
+                       const LimitSubject& subject, base::Wall wall) {
   size_t count = 0;
-  EachLimit{limiter, client,
+  EachLimit{limiter, subject,
             [&](const LimitUse& use, const base::TableKey& key) {
               if (!use.own) return;
               limiter.reset(key);

@@ -215,7 +215,7 @@ class GeoRules(GeoTest):
                          ("geo_blocked", 403, "DE", "S\u00e3o  berlin"))
         self.assertEqual(told["geo_rule"], {"action": "block", "rule": 6, "id": ""})
         _, out, _ = explain("127.0.0.4", "/all/x")
-        self.assertIn("throttle by geo_rules[3] slow\n", out)
+        self.assertIn("throttle by geo_rules[4] slow\n", out)
         code, out, _ = explain("127.0.0.7", "/all/x", "--json")
         told = json.loads(out)
         self.assertEqual((code, told["geo_dry_run"]["rule"], told["geo_rule"]["action"]),

@@ -101,7 +101,27 @@ class RateLimit(WeirTest):
         self.assertEqual(self.ask_from("127.0.0.9", 1, "/limited/mine"), [200])
         code, _, err = self.weir.run("limits", "status", "nobody")
         self.assertEqual(code, 1)
-        self.assertIn("nobody is not an address", err)
+        self.assertIn('"nobody" is not an address', err)
+
+    def test_limits_of_a_key_and_of_a_whole_route_are_shown_and_reset(self):
+        self.assertEqual(self.ask_from("127.0.0.10", 2, "/keyed/a", "X-API-Key: mine"), [200] * 2)
+        self.assertEqual(self.ask_from("127.0.0.10", 1, "/keyed/a", "X-API-Key: mine"), [429])
+        for subject, name in ((("--value", "mine"), "route/keyed/3600s/header/x-api-key"),
+                              (("--route", "limited"), "route/limited/3600s/route")):
+            self.ask_from("127.0.0.11", 1, "/limited/a")
+
+            def used(subject=subject, name=name):
+                code, out, err = self.weir.run("limits", "status", *subject, "--json")
+                self.assertEqual(code, 0, err)
+                return {row["id"].lower(): row["used"] for row in json.loads(out)}[name]
+            self.assertGreaterEqual(used(), 1)
+            code, out, err = self.weir.run("limits", "reset", *subject)
+            self.assertEqual((code, out), (0, f"{subject[1]}: 1 limits were reset\n"), err)
+            self.assertEqual(used(), 0)
+        self.assertEqual(self.ask_from("127.0.0.10", 1, "/keyed/a", "X-API-Key: mine"), [200])
+        self.assertNotIn("mine", self.weir.output())
+        for wrong in ((), ("127.0.0.1", "--route", "limited"), ("nonsense",)):
+            self.assertEqual(self.weir.run("limits", "status", *wrong)[0], 1)
 
 
 if __name__ == "__main__":
