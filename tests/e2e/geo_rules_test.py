@@ -219,7 +219,7 @@ class GeoRules(GeoTest):
         code, out, _ = explain("127.0.0.7", "/all/x", "--json")
         told = json.loads(out)
         self.assertEqual((code, told["geo_dry_run"]["rule"], told["geo_rule"]["action"]),
-                         (0, 4, "allow"))
+                         (0, 5, "allow"))
 
     def test_status_names_the_database(self):
         geo = self.status()["geo"]
