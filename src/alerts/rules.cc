@@ -155,7 +155,7 @@ bool is_known(const Figures& figures, Source source) {
     case Source::live:
       return figures.live.has_value();
     case Source::clients:
-      return figures.clients.has_value();
+      return figures.clients.has_value() && !figures.more_clients;
     case Source::alarms:
       return figures.alarms.has_value();
   }

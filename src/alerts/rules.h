@@ -76,6 +76,7 @@ struct Figures {
   std::optional<Day> day;
   std::optional<Live> live;
   std::optional<std::vector<BusyClient>> clients;  // The busiest; empty is known as well.
+  bool more_clients = false;  // There may be others as busy: of who is not named, nothing is known.
   std::optional<std::vector<NodeAlarm>> alarms;
 };
 

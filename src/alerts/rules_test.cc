@@ -216,6 +216,9 @@ TEST(RulesTest, WhatIsNotKnownFiresNothingAndEndsNothing) {
   }
   none.day = quiet_day();  // high-rpm rests on both.
   EXPECT_FALSE(is_known(none, Source::day));
+  Figures crowded = quiet();
+  crowded.more_clients = true;
+  EXPECT_FALSE(is_known(crowded, Source::clients)) << "the eleventh is as busy as ever";
 }
 
 TEST(SettledPeakTest, IsWhatWasKnownAnHourAgo) {

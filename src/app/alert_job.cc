@@ -142,6 +142,7 @@ alerts::Figures AlertJob::figures(const std::atomic<bool>& cancelled) {
                    .trend = day.value().trend};
   }
   figures.clients = busy_clients(cancelled);
+  figures.more_clients = figures.clients && figures.clients->size() == size_t{kClientsMax};
   return figures;
 }
 

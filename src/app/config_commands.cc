@@ -246,11 +246,11 @@ int print_differences(const cli::CommandLine& line, const Json& rows) {
 // What a version changed in the one before it: the first one in nothing.
 int print_change(const cli::CommandLine& line) {
   const std::optional<StoredRules> after = stored_rules(line.data_dir, *line.rules_version);
-  if (!after) return 1;
+  if (!after) return 2;
   std::optional<StoredRules> before;
   if (*line.rules_version > 1) {
     before = stored_rules(line.data_dir, *line.rules_version - 1);
-    if (!before) return 1;
+    if (!before) return 2;
   }
   return print_differences(
       line, difference_rows(before ? before->rules : config::Config{}, after->rules));

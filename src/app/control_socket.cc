@@ -164,12 +164,7 @@ void ControlSocket::on_ready(uint32_t /*ready*/) {
   if (!accepted.ok()) return rest();
   if (!accepted.value()) return;
   std::optional<net::Accepted> connection = std::move(accepted).value();
-  if (connections_.size() >= kConnectionsMax) {
-    constexpr std::string_view kBusy = "{\"error\":\"too many others ask\"}\n";
-    const iovec busy{const_cast<char*>(kBusy.data()), kBusy.size()};
-    static_cast<void>(net::write_some(connection->socket.get(), &busy, 1));
-    return;
-  }
+  if (connections_.size() >= kConnectionsMax) return;  // Closed; they say that no answer came.
   connections_.push_back(
       std::make_unique<Connection>(*this, std::move(connection->socket), Ticket{++tickets_}));
   if (!connections_.back()->start().ok()) connections_.pop_back();
@@ -239,7 +234,7 @@ base::Result<os::Fd> connect_and_send(const std::string& data_dir, std::string_v
     const ssize_t count =
         ::send(socket.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return failed(base::ErrorCode::unavailable, "request to the server");
+    if (count <= 0) return failed(base::ErrorCode::timed_out, "request to the server");
     sent += static_cast<size_t>(count);
   }
   return socket;
@@ -259,7 +254,7 @@ base::Result<std::string> ask_server(const std::string& data_dir, std::string_vi
     if (count == 0) break;
     answer.append(piece.data(), static_cast<size_t>(count));
   }
-  if (!answer.ends_with('\n')) return failed(base::ErrorCode::unavailable, "answer of the server");
+  if (!answer.ends_with('\n')) return failed(base::ErrorCode::timed_out, "answer of the server");
   answer.pop_back();
   return answer;
 }

@@ -104,7 +104,10 @@ LimitFile::Loaded LimitFile::load(limit::Limiter& limiter, uint64_t put_off_byte
       loaded.problem = fmt::format("{} cannot be read: {}", path_, count.error().what.view());
       return loaded;
     }
-    if (count.value() == 0) return loaded;
+    if (count.value() == 0) {
+      go_on_behind(offset);
+      return loaded;
+    }
     loaded.problem = fmt::format("{} is damaged from byte {} on", path_, offset);
     const std::string_view head{bytes.data(), count.value()};
     if (head.size() < kFrameHeadBytes || !head.starts_with(kFrameMagic)) return loaded;
@@ -129,19 +132,28 @@ LimitFile::Loaded LimitFile::load(limit::Limiter& limiter, uint64_t put_off_byte
   }
 }
 
+// Until the first save has written the file anew, which may take seconds.
+void LimitFile::go_on_behind(uint64_t offset) {
+  auto file = files_.open(path_, os::OpenMode::read_write);
+  if (!file.ok()) return;
+  file_ = std::move(file).value();
+  written_ = offset;
+}
+
 base::Status LimitFile::save(limit::Limiter& limiter) {
   const base::Status saved = try_save(limiter);
   failing_.store(!saved.ok(), std::memory_order_relaxed);
   if (!saved.ok()) {
     failures_.fetch_add(1, std::memory_order_relaxed);
     file_.reset();
+    is_anew_due_ = true;
   }
   return saved;
 }
 
 base::Status LimitFile::try_save(limit::Limiter& limiter) {
   const uint64_t slack = std::max(slack_bytes_, written_anew_);
-  if (file_ == nullptr || written_ > written_anew_ + slack) return write_anew(limiter);
+  if (is_anew_due_ || written_ > written_anew_ + slack) return write_anew(limiter);
   const uint64_t before = written_;
   WEIR_TRY(append_changes(limiter, nullptr));
   if (written_ == before) return {};
@@ -179,6 +191,7 @@ base::Status LimitFile::write_anew(limit::Limiter& limiter) {
   WEIR_TRY(files_.rename(temporary, path_));
   WEIR_TRY(files_.sync_directory(directory_));
   file_ = std::move(anew.file);
+  is_anew_due_ = false;
   written_ = written_anew_ = anew.end;
   saves_.fetch_add(1, std::memory_order_relaxed);
   file_bytes_.store(written_, std::memory_order_relaxed);

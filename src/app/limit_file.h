@@ -67,6 +67,7 @@ class LimitFile {
 
  private:
   base::Status open_for_reading();
+  void go_on_behind(uint64_t offset);
   base::Status try_save(limit::Limiter& limiter);
   base::Status write_anew(limit::Limiter& limiter);
   // A file, and where its next frame goes.
@@ -87,7 +88,8 @@ class LimitFile {
   uint64_t seed_ = 0;
   std::string problem_;              // With the beginning of the file.
   std::unique_ptr<os::File> input_;  // Between seed() and load().
-  std::unique_ptr<os::File> file_;   // Null: the next save writes it anew.
+  std::unique_ptr<os::File> file_;   // Null: there is none that changes may be appended to.
+  bool is_anew_due_ = true;          // By the next save.
   uint64_t written_ = 0;             // Bytes of the file.
   uint64_t written_anew_ = 0;        // When it was last written anew.
 

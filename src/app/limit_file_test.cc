@@ -220,6 +220,35 @@ TEST_F(LimitFileTest, AKillWhileTheFileIsWrittenAnewForgetsNothingOfBefore) {
   }
 }
 
+// The first save of a life writes the file anew; a kill in it leaves the last life's, with what
+// this one has counted at its end.
+TEST_F(LimitFileTest, AKillInTheFirstSaveOfALifeForgetsNothingOfBefore) {
+  bool whole = false;
+  for (uint64_t nth = 0; !whole; ++nth) {
+    os::testing::FakeFiles world{nth};
+    ASSERT_TRUE(world.create_directory("/data").ok());
+    {
+      LimitFile file{world, clock, "/data"};
+      Limiter limiter{kClientsMax, file.seed()};
+      ask(limiter, "a");
+      ASSERT_TRUE(file.save(limiter).ok());
+    }
+    LimitFile file{world, clock, "/data"};
+    Limiter limiter{kClientsMax, file.seed()};
+    EXPECT_EQ(file.load(limiter).problem, "");
+    ask(limiter, "a");
+    constexpr uint64_t kOperationsOfChanges = 3;
+    world.fail_from(world.operations() + kOperationsOfChanges + nth);
+    whole = file.save(limiter).ok();
+    world.heal();
+    LimitFile next{world, clock, "/data"};
+    Limiter other{kClientsMax, next.seed()};
+    EXPECT_EQ(next.load(other).problem, "") << nth;
+    EXPECT_EQ(remaining(other, "a"), 1U) << nth;
+    ASSERT_LT(nth, 100U);
+  }
+}
+
 // Every operation of a life fails once; the save after it holds everything.
 TEST_F(LimitFileTest, AFailedSaveIsMadeUpForByTheNext) {
   for (uint64_t nth = 0;; ++nth) {

@@ -77,9 +77,8 @@ void Resolver::take(std::vector<std::string> names, std::chrono::milliseconds re
   refresh_ = refresh;
   bool all_resolve = true;
   for (const std::string& name : names_) {
-    const auto found = known_.find(name);
-    if (found == known_.end()) look(name);
-    all_resolve = all_resolve && (found == known_.end() || !found->second.empty());
+    if (!known_.contains(name)) look(name);
+    all_resolve = all_resolve && !known_[name].empty();
   }
   tell();
   set_next_round(all_resolve ? refresh_ : std::min(refresh_, kRetry));

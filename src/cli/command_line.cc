@@ -405,7 +405,11 @@ void add_commands(CLI::App& app, CommandLine& line) {
   add_limit(history, line);
   add_data(history, line);
   add_json(history, line);
-  history.footer("Exit codes: 0 printed (with --diff: nothing differs), 1 not (something does).");
+  version->check(CLI::PositiveNumber);
+  history.footer(
+      "Exit codes: 0 printed, 1 not. With --diff: 0 nothing differs, 1 something does, 2 it "
+      "cannot\n"
+      "be said.");
   select(history, line, Command::config_history);
 
   CLI::App& explain = *config.add_subcommand(

@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -49,7 +50,8 @@ struct Line {
   std::string value;
   Of of;
   bool restart;
-  std::string shown;  // Of a secret: what stands in its place; else empty.
+  bool implied = false;  // True where its table is there, whatever the default.
+  std::string shown;     // Of a secret: what stands in its place; else empty.
 };
 
 // A visitor of the schema that writes every key down.
@@ -62,7 +64,7 @@ class Renderer {
   explicit Renderer(bool with_rules) : with_rules_(with_rules) {}
 
   void restart(bool needed) { restart_ = needed; }
-  void present(bool /*flag*/) {}
+  void present(bool /*flag*/) { is_implied_ = true; }
 
   void boolean(std::string_view key, bool value) { add(key, value ? "true" : "false"); }
   void text(std::string_view key, const std::string& value) { add(key, toml_text(value)); }
@@ -249,7 +251,13 @@ class Renderer {
   }
 
   void add(std::string_view key, std::string value) {
-    lines_.push_back({section_, prefix_ + std::string{key}, std::move(value), of_, restart_, {}});
+    lines_.push_back({.section = section_,
+                      .name = prefix_ + std::string{key},
+                      .value = std::move(value),
+                      .of = of_,
+                      .restart = restart_,
+                      .implied = std::exchange(is_implied_, false),
+                      .shown = {}});
   }
 
   const bool with_rules_;
@@ -258,6 +266,7 @@ class Renderer {
   std::string prefix_;
   Of of_ = Of::section;
   bool restart_ = false;
+  bool is_implied_ = false;  // Of the next line.
 };
 
 std::vector<Line> render(const Config& config, bool with_rules = true) {
@@ -335,9 +344,19 @@ std::vector<Line> without_defaults(std::vector<Line> lines) {
   std::map<std::tuple<Of, std::string, std::string>, std::string> defaults;
   for (Line& line : renderer.take())
     defaults.emplace(name_of(line), std::move(line.value));
-  std::erase_if(lines, [&](const Line& line) {
+  const auto is_default = [&](const Line& line) {
     const auto found = defaults.find(name_of(line));
     return !begins_table(line) && found != defaults.end() && found->second == line.value;
+  };
+  const auto table_of = [](const Line& line) {
+    return std::tuple{line.of, line.section, line.name.substr(0, line.name.rfind('.') + 1)};
+  };
+  std::set<std::tuple<Of, std::string, std::string>> tables;
+  for (const Line& line : lines) {
+    if (!is_default(line)) tables.insert(table_of(line));
+  }
+  std::erase_if(lines, [&](const Line& line) {
+    return is_default(line) && !(line.implied && tables.contains(table_of(line)));
   });
   return lines;
 }
@@ -367,7 +386,7 @@ std::vector<Setting> changed(const Config& before, const Config& after) {
   // be a hundred thousand.
   if (before.ip_rules != after.ip_rules) add("ip_rules", false);
   if (before.geo_rules != after.geo_rules) add("geo_rules", false);
-  // These have names, but the first of several that refuse a client is the one that answers.
+  // These have names, but of several bans that end together the first one answers.
   const auto same_id = [](const BanRule& a, const BanRule& b) { return a.id == b.id; };
   const std::vector<BanRule>& was = before.ban_rules;
   const std::vector<BanRule>& is = after.ban_rules;

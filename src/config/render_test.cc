@@ -108,6 +108,9 @@ TEST(RulesTest, AreWrittenWithoutDefaultsAndReadBack) {
   config.routes = {route("a.b"), route("c")};
   config.routes[1].timeouts.connect = milliseconds{1};
   config.routes[1].enabled = false;
+  // A table of CORS that is there means that it is enabled, if it does not say otherwise.
+  config.routes[0].cors.origins = {"https://a.example"};
+  config.routes[1].cors.methods = {"GET"};
   config.global.rate_limit = {{.limit = 5}};
   config.geo.groups = {{"alps", "AT"}, {"alps", "CH"}};
   config.ip_rules = {{.match = {"192.0.2.0/24"}, .action = IpAction::block, .enforce = false}};

@@ -306,6 +306,17 @@ RouteScope scope_of(const Route& route) {
   return scope;
 }
 
+// Of two routes for the same requests one would never be taken.
+void check_route_scope(const Route& route, size_t index, std::map<RouteScope, size_t>& seen,
+                       Findings& findings) {
+  if (!route.enabled) return;
+  const auto [other, is_new] = seen.emplace(scope_of(route), index);
+  if (is_new) return;
+  findings.add(fmt::format("routes[{}].pattern", index),
+               fmt::format("is for the same requests as routes[{}]", other->second),
+               "another pattern, host, method, header or priority; or enabled = false");
+}
+
 void check_routes(const Config& config, Findings& findings) {
   if (config.routes.size() > kRoutesMax) {
     findings.add("routes", fmt::format("has {} routes", config.routes.size()), "at most 10000");
@@ -317,13 +328,7 @@ void check_routes(const Config& config, Findings& findings) {
     const Route& route = config.routes[index];
     const std::string key = fmt::format("routes[{}]", index);
     check_route(config, route, key, findings);
-    // Of two routes for the same requests one would never be taken.
-    if (const auto [other, is_new] = scopes.emplace(scope_of(route), index);
-        route.enabled && !is_new && config.routes[other->second].enabled) {
-      findings.add(key + ".pattern",
-                   fmt::format("is for the same requests as routes[{}]", other->second),
-                   "another pattern, host, method, header or priority; or enabled = false");
-    }
+    check_route_scope(route, index, scopes, findings);
     if (route.id.empty()) continue;
     const auto [other, is_new] = ids.emplace(route.id, index);
     if (!is_new) {

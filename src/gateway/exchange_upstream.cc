@@ -249,11 +249,12 @@ void Exchange::on_response(const http::ResponseHead& head) {
     touch_tunnel();
   }
   server_->respond(start);  // May end this exchange.
-  if (state_ == State::tunnel) release_snapshot();
+  // Not committed: the client was gone before, and its record is still to come.
+  if (state_ == State::tunnel && committed_) release_snapshot();
 }
 
-// A tunnel may last for days. Its record is committed, so it needs nothing more of the
-// configuration that it began under.
+// A tunnel may last for days. With its record committed, it needs nothing more of the configuration
+// that it began under.
 void Exchange::release_snapshot() {
   route_ = nullptr;
   entry_ = nullptr;

@@ -30,6 +30,10 @@ inline void add_limit(CLI::App& command, CommandLine& line) {
 inline void add_comment(CLI::App& command, CommandLine& line) {
   command.add_option("--comment", line.comment, "Why, for the history")
       ->check([](const std::string& text) {
+        const bool has_control = std::any_of(text.begin(), text.end(), [](char c) {
+          return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+        });
+        if (has_control) return std::string{"no control characters"};
         return text.size() <= 500 ? std::string{} : std::string{"at most 500 bytes"};
       });
 }

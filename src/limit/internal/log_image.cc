@@ -26,7 +26,8 @@ bool is_in_order(const LogImage& image) {
   uint64_t sum = 0;
   for (size_t nth = 0; nth < image.words; nth += image.paired ? 2 : 1) {
     const int64_t age = static_cast<int32_t>(image.word[nth]);
-    if (age > before || age < -static_cast<int64_t>(scale.coarse_ticks)) return false;
+    // Rounded up again after a restart of the machine, whose clock has its parts elsewhere.
+    if (age > before || age < -2 * static_cast<int64_t>(scale.coarse_ticks)) return false;
     before = age;
     const uint64_t count = image.paired ? image.word[nth + 1] : 1;
     if (count == 0) return false;

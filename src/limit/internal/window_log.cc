@@ -278,7 +278,8 @@ void LogView::pair_up(const Scale& scale) {
   refill({runs.data(), count}, scale);
 }
 
-// Every time is rounded up to the end of a third, which lets the log fit into its entry.
+// Made dense, the log may have room for one more. If not, every time is rounded up to the end of a
+// third, which lets it fit into its entry.
 bool LogView::add_coarse(uint64_t tick, uint32_t count, const Scale& scale) {
   std::array<Run, kRunsMax + 1> runs{};
   size_t runs_count = 0;
@@ -287,12 +288,11 @@ bool LogView::add_coarse(uint64_t tick, uint32_t count, const Scale& scale) {
     runs[runs_count++] = run;
     return true;
   });
-  runs[runs_count++] = {static_cast<uint32_t>(tick), count};
-  refill({runs.data(), runs_count}, scale);
-  return false;
+  runs[runs_count++] = {part_end(tick, scale.part_ticks), count};
+  return refill({runs.data(), runs_count}, scale);
 }
 
-void LogView::refill(std::span<const Run> runs, const Scale& scale) {
+bool LogView::refill(std::span<const Run> runs, const Scale& scale) {
   const WindowLog before = log_;
   const auto begin_anew = [&] {
     clear();
@@ -305,7 +305,7 @@ void LogView::refill(std::span<const Run> runs, const Scale& scale) {
   if (std::all_of(runs.begin(), runs.end(), [this](const Run& run) {
         return push({run.time, run.count});
       })) {
-    return;
+    return true;
   }
   begin_anew();
   const uint64_t newest = scale.tick_up(log_.newest_us);
@@ -321,6 +321,7 @@ void LogView::refill(std::span<const Run> runs, const Scale& scale) {
       push({end, run.count});  // Into the entry itself.
     }
   }
+  return false;
 }
 
 }  // namespace weir::limit

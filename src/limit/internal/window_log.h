@@ -155,8 +155,8 @@ class LogView {
   void each(Visit visit) const;
   void pair_up(const Scale& scale);
   bool add_coarse(uint64_t tick, uint32_t count, const Scale& scale);
-  // Becomes these, oldest first.
-  void refill(std::span<const Run> runs, const Scale& scale);
+  // Becomes these, oldest first. False: rounded to thirds of a window.
+  bool refill(std::span<const Run> runs, const Scale& scale);
 
   WindowLog& log_;
   ChunkPool& pool_;
