@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <new>
 #include <optional>
+#include <set>
 #include <tuple>
 
 #include <gtest/gtest.h>
@@ -318,6 +319,9 @@ TEST(RouteTableTest, AgreesWithTheRuleOnRandomTables) {
   size_t matched = 0;
   for (int round = 0; round < 300; ++round) {
     std::vector<config::Route> routes;
+    std::set<std::tuple<int32_t, std::string, std::vector<std::string>, std::vector<std::string>,
+                        std::vector<std::pair<std::string, std::string>>>>
+        seen;
     const uint64_t count = 1 + random.below(20);
     for (uint64_t index = 0; index < count; ++index) {
       config::Route r = route("r" + std::to_string(index), path(true));
@@ -327,7 +331,11 @@ TEST(RouteTableTest, AgreesWithTheRuleOnRandomTables) {
       if (random.below(4) == 0) r.hosts.push_back(pick({"z.org", "*.y.x.com"}));
       if (random.below(4) == 0) r.methods = {pick({"GET", "POST", "PURGE"})};
       if (random.below(4) == 0) r.headers = {{pick({"h", "k"}), pick({"*", "1", "2"})}};
-      routes.push_back(std::move(r));
+      std::vector<std::string> hosts = r.hosts;
+      std::sort(hosts.begin(), hosts.end());
+      // Two for just the same requests are refused.
+      const bool is_other = seen.emplace(r.priority, r.pattern, hosts, r.methods, r.headers).second;
+      if (is_other) routes.push_back(std::move(r));
     }
     const auto config = config_of(routes);
     const RouteTable table{config};

@@ -51,9 +51,9 @@ class Config(unittest.TestCase):
                 for row in json.loads(out)}
         self.assertEqual(rows, {
             "server.workers": ("0", "3", "after a restart"),
-            "ip_rules": ("", "1 rules", "at once"),
+            "ip_rules.192.0.2.1": ("", 'action = "block"', "at once"),
             "routes.kv.body_max": ('"100MiB"', '"5B"', "at once"),
-            "routes.old": ("/old", "", "at once")})
+            "routes.old": ('"/old"', "", "at once")})
         self.assertIn("after a restart", run_weir("config", "diff", before, after)[1])
 
     def test_files_that_are_not_good_are_named_with_the_place(self):
