@@ -8,6 +8,7 @@
 #include "config/ban_rule.h"
 #include "config/internal/checks.h"
 #include "config/internal/text.h"
+#include "config/validate.h"
 
 namespace weir::config {
 namespace {

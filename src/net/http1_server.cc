@@ -77,7 +77,10 @@ bool Http1ServerConnection::wants_input() const {
     case State::lingering:
       return true;
     case State::head:
-      return !budget_spent_;  // Or requests would gather faster than they are served.
+      // Requests that were read wait for their turn: it reads on, and may read the end. And without
+      // a budget requests would gather faster than they are served.
+      if (!head_started_ && !input_.empty()) return false;
+      return !budget_spent_;
     case State::exchange:
     case State::tunnel:
       return !body_done_ && !body_paused_;

@@ -3,9 +3,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include "net/socket.h"
 
@@ -14,7 +16,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Answers every request with 200 and the client's announced address.
+// Answers every request with 200, at once or when it is told to.
 class Answerer final : public ServerHandler, public ServerStreamHandler {
  public:
   void on_request(ServerStream& stream, ClientConnection& client,
@@ -22,6 +24,11 @@ class Answerer final : public ServerHandler, public ServerStreamHandler {
     ++requests;
     announced = to_string(client.announced);
     stream.attach(*this);
+    held = &stream;
+    if (!holds) answer();
+  }
+  void answer() {
+    ServerStream& stream = *std::exchange(held, nullptr);
     stream.respond({.status = 200, .content_length = 2});
     stream.send_body("ok");
     stream.finish({});
@@ -41,6 +48,8 @@ class Answerer final : public ServerHandler, public ServerStreamHandler {
   void on_deadline() override {}
 
   int requests = 0;
+  bool holds = false;
+  ServerStream* held = nullptr;
   std::string announced;
 };
 
@@ -233,6 +242,25 @@ TEST_F(ServerTest, DrainServesWhoAlreadyWaitsAndThenRefuses) {
   EXPECT_EQ(group.connections, 0U);
   Client& late = connect();
   until([&] { return late.ended; });
+}
+
+// Its end is seen in the moment between the first answer and the second request's turn.
+TEST_F(ServerTest, AClientThatSaysNothingMoreGetsEveryAnswerThatItAskedFor) {
+  listen();
+  Client& client = served();
+  Answerer& answerer = sides[0]->answerer;
+  answerer.holds = true;
+  client.received.clear();
+  client.send(std::string{kRequest} + std::string{kRequest});
+  until([&] { return answerer.held != nullptr; });
+  answerer.holds = false;
+  answerer.answer();
+  ASSERT_EQ(::shutdown(client.socket.get(), SHUT_WR), 0);
+  until([&] { return client.ended; });
+  EXPECT_EQ(answerer.requests, 3);
+  const size_t first = client.received.find("ok");
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_NE(client.received.find("ok", first + 1), std::string::npos) << client.received;
 }
 
 }  // namespace
