@@ -31,7 +31,8 @@ namespace weir::app {
 // Threading: the control thread, unless said otherwise.
 class Housekeeping {
  public:
-  // What other parts of the node do for the jobs. Called on the jobs' thread.
+  // What other parts of the node do for the jobs. Called on the jobs' thread, `live` on the
+  // alerts'.
   struct Hooks {
     // Lets the consumer write all that follows from what is committed, and waits for it.
     std::function<base::Status(const std::atomic<bool>& cancelled)> derive;

@@ -47,6 +47,24 @@ struct LimitFileTest : ::testing::Test {
     return remaining(limiter, who);
   }
 
+  // A save that ends at its nth operation after the changes are appended: one look for an old
+  // temporary file, and two writes. True: it had no more.
+  static bool save_until_killed(LimitFile& file, Limiter& limiter, os::testing::FakeFiles& world,
+                                uint64_t nth) {
+    constexpr uint64_t kOperationsOfChanges = 3;
+    world.fail_from(world.operations() + kOperationsOfChanges + nth);
+    const bool whole = file.save(limiter).ok();
+    world.heal();
+    return whole;
+  }
+  // The same as remaining_after_restart(), of other files.
+  uint32_t remaining_in(os::testing::FakeFiles& world, std::string_view who) {
+    LimitFile file{world, clock, "/data"};
+    Limiter limiter{kClientsMax, file.seed()};
+    EXPECT_EQ(file.load(limiter).problem, "");
+    return remaining(limiter, who);
+  }
+
   os::testing::FakeFiles files{7};
   base::ManualClock clock;
   std::string problem;
@@ -205,16 +223,9 @@ TEST_F(LimitFileTest, AKillWhileTheFileIsWrittenAnewForgetsNothingOfBefore) {
     }
     ask(limiter, "a");
     ask(limiter, "a");
-    // What is looked for, and the changes: two writes. Then the new file begins.
-    constexpr uint64_t kOperationsOfChanges = 3;
-    world.fail_from(world.operations() + kOperationsOfChanges + nth);
-    whole = file.save(limiter).ok();
-    world.heal();
-    LimitFile next{world, clock, "/data"};
-    Limiter other{kClientsMax, next.seed()};
-    EXPECT_EQ(next.load(other).problem, "") << nth;
-    EXPECT_EQ(remaining(other, "a"), 1U) << nth;
-    EXPECT_EQ(remaining(other, "0"), 2U) << nth;
+    whole = save_until_killed(file, limiter, world, nth);
+    EXPECT_EQ(remaining_in(world, "a"), 1U) << nth;
+    EXPECT_EQ(remaining_in(world, "0"), 2U) << nth;
     ASSERT_LT(nth, 100U);
     EXPECT_TRUE(!whole || file.counts().file_bytes < begin + kSlackBytes) << "it was written anew";
   }
@@ -237,14 +248,8 @@ TEST_F(LimitFileTest, AKillInTheFirstSaveOfALifeForgetsNothingOfBefore) {
     Limiter limiter{kClientsMax, file.seed()};
     EXPECT_EQ(file.load(limiter).problem, "");
     ask(limiter, "a");
-    constexpr uint64_t kOperationsOfChanges = 3;
-    world.fail_from(world.operations() + kOperationsOfChanges + nth);
-    whole = file.save(limiter).ok();
-    world.heal();
-    LimitFile next{world, clock, "/data"};
-    Limiter other{kClientsMax, next.seed()};
-    EXPECT_EQ(next.load(other).problem, "") << nth;
-    EXPECT_EQ(remaining(other, "a"), 1U) << nth;
+    whole = save_until_killed(file, limiter, world, nth);
+    EXPECT_EQ(remaining_in(world, "a"), 1U) << nth;
     ASSERT_LT(nth, 100U);
   }
 }
